@@ -1,0 +1,1 @@
+"""What every other folder may use: errors, clock, metrics, board, tasks. A closed list."""

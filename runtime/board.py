@@ -1,0 +1,106 @@
+"""Where the processes of one store meet: a small file of 64-bit words that all of them map.
+
+    word 0        magic and version of this layout
+    word 1        generation of the store: any process that takes something away changes it
+    words 64 …    SLOT_COUNT slots of SLOT_WORDS counters, one slot a serving process
+
+A decision memoised in one process carries the generation it was made under and is good only
+while word 1 still holds it (architecture: "after rm returns no worker answers"). Equality is
+all anyone asks of a generation, so a bump writes 64 random bits: two processes that bump at
+once can never write the value a third has already seen, which adding one without a lock could.
+
+Invariants
+ 1. An aligned 8-byte store or load through the map is one machine access (x86-64, aarch64).
+ 2. A slot has one writer; readers may see counters of one slot from slightly different moments.
+ 3. The file is a meeting place, not a record: losing it loses counters, never content.
+"""
+
+import mmap
+import os
+import struct
+from pathlib import Path
+from typing import Final
+
+MAGIC: Final = int.from_bytes(b"flkboar1", "little")
+HEADER_WORDS: Final = 64
+SLOT_WORDS: Final = 64
+SLOT_COUNT: Final = 256  # two slots a worker (old and new during a reload): 127 workers and the keeper
+_BYTES: Final = 8 * (HEADER_WORDS + SLOT_WORDS * SLOT_COUNT)
+_GENERATION: Final = 1
+
+
+class Board:
+    """One process's map of the board file of a store."""
+
+    def __init__(self, path: Path) -> None:
+        """Map `path`, creating it when missing or of another layout.
+
+        Creation is by rename, so that no process ever maps a half-made file.
+        """
+        fd = _open_or_create(path)
+        try:
+            self._map = mmap.mmap(fd, _BYTES)
+        finally:
+            os.close(fd)
+        self.words: memoryview[int] = memoryview(self._map).cast("Q")
+
+    def generation(self) -> int:
+        """The store's generation now; compare for equality only. About 50 ns."""
+        return self.words[_GENERATION]
+
+    def bump(self) -> None:
+        """Void every decision memoised in any process of this store."""
+        fresh = self.words[_GENERATION]
+        while fresh == self.words[_GENERATION]:
+            fresh = int.from_bytes(os.urandom(8), "little")
+        self.words[_GENERATION] = fresh
+
+    def slot(self, index: int) -> "memoryview[int]":
+        """The counters of slot `index` (0 <= index < SLOT_COUNT), writable by its one owner."""
+        if not 0 <= index < SLOT_COUNT:
+            raise ValueError(f"slot {index} is outside 0..{SLOT_COUNT - 1}")
+        start = HEADER_WORDS + index * SLOT_WORDS
+        return self.words[start : start + SLOT_WORDS]
+
+    def clear_counters(self) -> None:
+        """Zero all slots; only the supervisor does this, before any worker starts."""
+        start = 8 * HEADER_WORDS
+        self._map[start:_BYTES] = bytes(_BYTES - start)
+
+    def close(self) -> None:
+        """Let go of the map. Slots taken from this board must not be used afterwards."""
+        self.words.release()
+        try:
+            self._map.close()
+        except BufferError:
+            pass  # a slot is still held somewhere in this process: the map goes with it
+
+
+def _open_or_create(path: Path) -> int:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return _create(path)
+    if os.fstat(fd).st_size == _BYTES and os.pread(fd, 8, 0) == struct.pack("<Q", MAGIC):
+        return fd
+    os.close(fd)
+    return _create(path)
+
+
+def _create(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(fd, struct.pack("<Q", MAGIC) + os.urandom(8), 0)
+        os.ftruncate(fd, _BYTES)
+    finally:
+        os.close(fd)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        if path.stat().st_size != _BYTES:
+            os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC)
