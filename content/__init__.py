@@ -1,0 +1,1 @@
+"""What bytes mean: names, ranges and trees. Pure and synchronous; nothing here does I/O."""
