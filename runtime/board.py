@@ -2,6 +2,7 @@
 
     word 0        magic and version of this layout
     word 1        generation of the store: any process that takes something away changes it
+    words 2, 3    serving processes that are wanted and that are ready (the supervisor writes them)
     words 64 …    SLOT_COUNT slots of SLOT_WORDS counters, one slot a serving process
 
 A decision memoised in one process carries the generation it was made under and is good only
@@ -17,16 +18,17 @@ Invariants
 
 import mmap
 import os
-import struct
 from pathlib import Path
 from typing import Final
 
-MAGIC: Final = int.from_bytes(b"flkboar1", "little")
+_MAGIC_BYTES: Final = b"flkboar1"
 HEADER_WORDS: Final = 64
 SLOT_WORDS: Final = 64
 SLOT_COUNT: Final = 256  # two slots a worker (old and new during a reload): 127 workers and the keeper
 _BYTES: Final = 8 * (HEADER_WORDS + SLOT_WORDS * SLOT_COUNT)
 _GENERATION: Final = 1
+_WANTED: Final = 2
+_READY: Final = 3
 
 
 class Board:
@@ -35,7 +37,7 @@ class Board:
     def __init__(self, path: Path) -> None:
         """Map `path`, creating it when missing or of another layout.
 
-        Creation is by rename, so that no process ever maps a half-made file.
+        Creation is by link, so that no process ever maps a half-made file.
         """
         fd = _open_or_create(path)
         try:
@@ -54,6 +56,15 @@ class Board:
         while fresh == self.words[_GENERATION]:
             fresh = int.from_bytes(os.urandom(8), "little")
         self.words[_GENERATION] = fresh
+
+    def set_serving(self, *, wanted: int, ready: int) -> None:
+        """Say how many serving processes there should be and how many answer; supervisor only."""
+        self.words[_WANTED] = wanted
+        self.words[_READY] = ready
+
+    def serving(self) -> tuple[int, int]:
+        """Serving processes (wanted, ready); (0, 0) while no node runs or while it stops."""
+        return self.words[_WANTED], self.words[_READY]
 
     def slot(self, index: int) -> "memoryview[int]":
         """The counters of slot `index` (0 <= index < SLOT_COUNT), writable by its one owner."""
@@ -77,30 +88,38 @@ class Board:
 
 
 def _open_or_create(path: Path) -> int:
+    fd = _open(path)
+    if fd is None:
+        _create(path)
+        fd = _open(path)
+    if fd is None:
+        raise RuntimeError(f"{path} was replaced by something that is not a board")
+    return fd
+
+
+def _open(path: Path) -> int | None:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return _create(path)
-    if os.fstat(fd).st_size == _BYTES and os.pread(fd, 8, 0) == struct.pack("<Q", MAGIC):
+        return None
+    if os.fstat(fd).st_size == _BYTES and os.pread(fd, 8, 0) == _MAGIC_BYTES:
         return fd
     os.close(fd)
-    return _create(path)
+    path.unlink(missing_ok=True)  # of another layout: nobody of this version has it mapped
+    return None
 
 
-def _create(path: Path) -> int:
+def _create(path: Path) -> None:
+    """Make the file under another name, then link it: of two that race the first one wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.pwrite(fd, struct.pack("<Q", MAGIC) + os.urandom(8), 0)
+        os.pwrite(fd, _MAGIC_BYTES + os.urandom(8), 0)
         os.ftruncate(fd, _BYTES)
-    finally:
-        os.close(fd)
-    try:
         os.link(draft, path)
     except FileExistsError:
-        if path.stat().st_size != _BYTES:
-            os.replace(draft, path)
+        pass
     finally:
+        os.close(fd)
         draft.unlink(missing_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CLOEXEC)
