@@ -1,0 +1,56 @@
+"""The native tree core (`native/`). Any contiguous buffer is taken; long work gives the GIL up.
+
+Wrong arguments raise TypeError or ValueError. A chaining value or root is 32 bytes, a node 64.
+"""
+
+from typing import final
+
+from typing_extensions import Buffer
+from typing import final
+
+class Mismatch(Exception):
+    """`args == (first, stop)`: chunks `first..stop`, or the node over them, differ from what the root commits to."""
+
+@final
+class Proven:
+    """Bytes of a blob that match its root. `data` aliases what was fed: do not overwrite that while in use."""
+
+    @property
+    def offset_bytes(self) -> int: ...
+    @property
+    def data(self) -> memoryview: ...
+
+@final
+class Subtree:
+    """One whole subtree on its way to being proven; its memory is one entry a level, whatever size is claimed."""
+
+    def __new__(cls, cv: Buffer, first: int, size_bytes: int, is_root: bool) -> Subtree:
+        """`size_bytes` of the blob from chunk `first` on must hash to `cv`."""
+
+    @property
+    def next_bytes(self) -> int | None:
+        """Bytes of the next node or leaf, which `feed` takes only whole; None when all is proven."""
+
+    def feed(self, view: memoryview, start: int) -> tuple[int, list[Proven]]:
+        """Take whole nodes and leaves from position `start`: (position after them, what they prove).
+
+        Raises Mismatch when anything differs; nothing of that feed is then proven, nor of any later one.
+        """
+
+def segment(data: Buffer, index: int, only: bool) -> tuple[bytes, bytes]:
+    """Hash segment `index` (1 B to 256 KiB): its chaining value and its group nodes in pre-order.
+
+    `only`: the blob is this one segment (index 0, may be empty); then the first item is the root.
+    """
+
+def upper(cvs: Buffer) -> tuple[bytes, bytes]:
+    """Root and pre-order nodes over segments, from the chaining values of two or more segments."""
+
+def outboard(data: Buffer) -> tuple[bytes, bytes]:
+    """Root and whole pre-order outboard over groups of a blob in memory, without the length prefix."""
+
+def parent(left: Buffer, right: Buffer, is_root: bool) -> bytes:
+    """Join two chaining values."""
+
+def chunk_nodes(data: Buffer, first: int) -> bytes:
+    """Pre-order nodes over the chunks of one group (at most 16 KiB) that begins at chunk `first`."""
