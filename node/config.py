@@ -38,6 +38,9 @@ class NodeSettings:
     data: Path = field(metadata={"doc": "folder that holds the store, tokens and run files"})
     listen: str = field(default="127.0.0.1:8080", metadata={"doc": "public listener, plain HTTP"})
     admin: str = field(default="127.0.0.1:8081", metadata={"doc": "admin listener: metrics and health"})
+    admin_hosts: tuple[str, ...] = field(
+        default=(), metadata={"doc": "host names, besides localhost, that operators reach admin by"}
+    )
     tls_listen: str | None = field(default=None, metadata={"doc": "public listener over TLS"})
     tls_cert: Path | None = field(default=None, metadata={"doc": "certificate chain in PEM, for tls_listen"})
     tls_key: Path | None = field(default=None, metadata={"doc": "private key in PEM, for tls_listen"})

@@ -1,0 +1,62 @@
+"""What reaches the two streams."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tools.edge.output import Output, human_size, printable
+
+
+def test_a_record_is_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Output(as_json=True)
+    out.record({"path": "a\nb\udc80"}, "plain")
+    out.note("a remark")
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    assert json.loads(captured.out) == {"path": "a\nb\udc80"}
+    assert captured.err == "", "scripts are not told remarks"
+
+
+def test_without_json_people_get_plain_lines_and_remarks_go_to_stderr(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = Output(as_json=False)
+    out.record({"path": "x"}, "plain x")
+    out.note("a remark")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("plain x\n", "a remark\n")
+
+
+def test_a_file_name_cannot_drive_the_terminal() -> None:
+    assert printable("a\x1b[2Jb\nc\x9bd\x7f") == "a\\x1b[2Jb\\nc\\x9bd\\x7f"
+    assert printable("Grüße 日本 🙂") == "Grüße 日本 🙂"
+
+
+@given(st.text())
+def test_printable_text_is_one_line_without_controls(text: str) -> None:
+    shown = printable(text)
+    assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in shown)
+    assert len(shown.splitlines()) <= 1
+
+
+def test_no_progress_is_shown_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with Output(as_json=False).progress("storing", 10) as bar:
+        bar.advance(5)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (1 << 30, "1.0 GiB"),
+        (1 << 60, "1024.0 PiB"),
+    ],
+)
+def test_sizes_for_people(size: int, text: str) -> None:
+    assert human_size(size) == text

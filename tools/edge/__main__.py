@@ -1,0 +1,5 @@
+"""`python -m tools.edge` is `fleek-edge`."""
+
+from tools.edge.main import main
+
+main()

@@ -1,0 +1,91 @@
+"""What a command says and where: data on stdout, everything else on stderr.
+
+Invariants
+ 1. Nothing but data is written to stdout: one JSON object a line with `--json`, one line a thing without.
+ 2. Text from outside (paths, names, messages of servers) never reaches a terminal with control characters.
+ 3. rich is loaded only when there is a terminal to show something on.
+"""
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, Protocol
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+class Progress(Protocol):
+    """A bar of work that is being done, counted in bytes."""
+
+    def advance(self, done_bytes: int) -> None:
+        """`done_bytes` more are done."""
+        ...
+
+    def line(self, text: str) -> None:
+        """Show `text` above the bar, for when stdout is the same terminal."""
+        ...
+
+
+class Unseen:
+    """The progress of a command that nobody watches."""
+
+    def advance(self, done_bytes: int) -> None:
+        """Nothing to show."""
+
+    def line(self, text: str) -> None:
+        """Never called: a line goes to stdout itself."""
+
+
+class Output:
+    """The two streams of one command."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._live: Progress | None = None
+
+    def record(self, record: Mapping[str, Any], plain: str, *, flush: bool = False) -> None:
+        """One result: `record` as a line of JSON, or `plain` for people. BrokenPipeError passes through."""
+        text = json.dumps(record) if self.as_json else printable(plain)
+        if self._live is not None and sys.stdout.isatty():
+            self._live.line(text)
+            return
+        sys.stdout.write(f"{text}\n")
+        if flush:
+            sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """A remark for a person, on stderr; scripts that asked for JSON do not get it."""
+        if not self.as_json:
+            sys.stderr.write(f"{printable(text)}\n")
+
+    def progress(self, title: str, total_bytes: int | None) -> AbstractContextManager[Progress]:
+        """A bar on stderr where that is a terminal, else nothing. `total_bytes` None = not known."""
+        if self.as_json or not sys.stderr.isatty():
+            return nullcontext(Unseen())
+        return self._shown(title, total_bytes)
+
+    def _shown(self, title: str, total_bytes: int | None) -> AbstractContextManager[Progress]:
+        # By name, at the moment of need: rich costs 45 ms, more than all the rest of a small `put`.
+        bar = importlib.import_module("tools.edge.terminal").Bar(title, total_bytes, self._set_live)
+        shown: AbstractContextManager[Progress] = bar
+        return shown
+
+    def _set_live(self, live: Progress | None) -> None:
+        self._live = live
+
+
+def printable(text: str) -> str:
+    """`text` with control characters (C0, DEL, C1) escaped, so that it is one harmless line."""
+    if text.isprintable():
+        return text
+    return "".join(c if ord(c) >= 0xA0 or 0x20 <= ord(c) < 0x7F else ascii(c)[1:-1] for c in text)
+
+
+def human_size(size_bytes: int) -> str:
+    """A size for people: exact below 1 KiB, else with one decimal, such as `1.5 MiB`."""
+    size, unit = float(size_bytes), 0
+    while size >= 1024 and unit < len(_UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size_bytes} B" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
