@@ -1,0 +1,31 @@
+"""LMDB and fsync, once: environments, group commit, short reads, growth, integrity.
+
+The only folder that imports `lmdb`. It knows nothing of blobs: `blockstore` brings the tables,
+the keys and the meaning. Everything that leaves here is a value, a view with a stated life, or
+a `runtime.errors` error.
+"""
+
+from durable.environment import Durability, Environment, EnvironmentUse, Table
+from durable.errors import FOREIGN, translated
+from durable.files import AliveFile, is_alive, reserve_file, write_file_durably
+from durable.transaction import Cursor, Reading, Txn, ViewTxn
+from durable.writer import GroupWriter, Job
+
+__all__ = [
+    "FOREIGN",
+    "AliveFile",
+    "Cursor",
+    "Durability",
+    "Environment",
+    "EnvironmentUse",
+    "GroupWriter",
+    "Job",
+    "Reading",
+    "Table",
+    "Txn",
+    "ViewTxn",
+    "is_alive",
+    "reserve_file",
+    "translated",
+    "write_file_durably",
+]

@@ -1,0 +1,60 @@
+"""Failures of LMDB and of the file system in the product's own words.
+
+Every `lmdb.Error` and `OSError` met while touching a data folder passes `translated` once.
+Disk full, quota full and map full are one thing to a caller: the write did not happen, the
+store is usable, room has to be made.
+"""
+
+import errno
+from typing import Final
+
+import lmdb
+
+from runtime.errors import BlobDamaged, Busy, EdgeError, StoreFull, UsageError
+
+FOREIGN: Final[tuple[type[Exception], ...]] = (lmdb.Error, OSError)
+"""What a caller of raw transaction methods has to catch and hand to `translated`."""
+
+_FULL: Final = (lmdb.MapFullError, lmdb.TxnFullError, lmdb.MapResizedError)
+_DAMAGED: Final = (
+    lmdb.CorruptedError,
+    lmdb.PanicError,
+    lmdb.PageNotFoundError,
+    lmdb.InvalidError,
+    lmdb.VersionMismatchError,
+    lmdb.IncompatibleError,
+)
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR})
+
+
+def translated(error: BaseException, where: str) -> EdgeError:
+    """Return the named failure for `error`, met at `where`; an EdgeError comes back unchanged."""
+    if isinstance(error, EdgeError):
+        return error
+    if isinstance(error, lmdb.MapResizedError):
+        return StoreFull(
+            "another process has grown the store beyond this one's map",
+            where=where,
+            hint="give every process the same map size and restart this one",
+        )
+    if isinstance(error, _FULL):
+        return StoreFull(
+            "the store's map has no room left",
+            where=where,
+            hint="remove content and run gc, or raise the map size and restart every process of the store",
+        )
+    code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)
+    if code in _NO_ROOM or isinstance(error, lmdb.DiskError):
+        return StoreFull("the disk is full", where=where, hint="free some space; this write was not kept")
+    if code == errno.ENOMEM:
+        return StoreFull(
+            "the system refused the memory map", where=where, hint="lower the map sizes or raise `ulimit -v`"
+        )
+    if isinstance(error, lmdb.ReadersFullError):
+        return Busy("every reader slot of the store is taken", where=where, hint="raise max_readers")
+    if code in _NOT_ALLOWED or isinstance(error, lmdb.ReadonlyError):
+        return UsageError(f"cannot use the data folder: {error}", where=where, hint="check owner and mode")
+    if code == errno.EIO or isinstance(error, _DAMAGED):
+        return BlobDamaged(f"cannot read or write the database: {error}", where=where, hint="check the disk")
+    return EdgeError(f"unexpected failure of the store: {error!r}", where=where)

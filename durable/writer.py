@@ -1,0 +1,234 @@
+"""The one thread of a process that changes a store: group commit over two environments.
+
+A `Job` has a change for the bulk environment, one for the index, or both. The writer takes
+what has gathered, runs every bulk change in one transaction and commits it, then every index
+change in another: what an index row points at is on the disk before the row is. Jobs that
+gather while the disk works share the next two commits, so a thousand small puts cost two
+syncs of each environment, not two thousand.
+
+Invariants
+ 1. Jobs run in the order they were submitted.
+ 2. A change may run twice (a batch that failed is retried job by job), so it must be a function
+    of the transaction alone; it raises an EdgeError only before its first write, and then it
+    alone fails and its neighbours stand.
+ 3. No more than `backlog_bytes` wait here, unless a caller said it cannot wait (`wait=False`,
+    an event loop, which asks `has_room` first).
+ 4. A job nobody waits for lingers up to `linger_s` for company; `urgent` ends the linger.
+"""
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from durable.environment import Environment
+from durable.errors import FOREIGN, translated
+from durable.transaction import Txn
+from runtime.clock import Clock
+from runtime.errors import EdgeError, Interrupted
+
+Change = Callable[[Txn], None]
+_IDLE_S: Final = 30.0  # how often an idle writer frees the reader slots of dead processes
+_BATCH_JOBS: Final = 1024  # bounds one index transaction: about 30 ms of small puts
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One change of the store. `done(error)` runs on the writer thread after the commit, or with why not."""
+
+    bulk: Change | None = None
+    index: Change | None = None
+    held_bytes: int = 0
+    urgent: bool = True
+    done: Callable[[EdgeError | None], None] | None = None
+    error: EdgeError | None = None
+
+    def finished(self, error: EdgeError | None) -> None:
+        """Tell the caller, and let go of what the job held."""
+        self.bulk = self.index = None
+        if self.done is None:
+            return
+        try:
+            self.done(error)
+        except Exception as fault:  # noqa: BLE001  a caller's fault may not stop everyone's writer
+            threading.excepthook(threading.ExceptHookArgs((type(fault), fault, fault.__traceback__, None)))
+
+
+class GroupWriter:
+    """The writer thread of one process and the queue in front of it."""
+
+    def __init__(
+        self,
+        bulk: Environment,
+        index: Environment,
+        clock: Clock,
+        *,
+        commit_bytes: int,
+        backlog_bytes: int,
+        linger_s: float,
+    ) -> None:
+        self._bulk = bulk
+        self._index = index
+        self._clock = clock
+        self._commit_bytes = commit_bytes
+        self._backlog_limit = max(backlog_bytes, commit_bytes)
+        self._linger_s = linger_s
+        self._queue: deque[Job] = deque()
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._waiting_for_room: deque[Callable[[], None]] = deque()
+        self._held_bytes = 0  # queued and being committed
+        self._queued_bytes = 0
+        self._urgent = 0
+        self._oldest_s = 0.0
+        self._stopping = False
+        self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes handed over and not yet committed."""
+        return self._held_bytes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a `submit` now would not wait."""
+        return self._held_bytes < self._backlog_limit
+
+    def ready(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when there is room: here and now, or later on the writer thread."""
+        with self._lock:
+            if not self.has_room and not self._stopping:
+                self._waiting_for_room.append(callback)
+                return
+        callback()
+
+    def submit(self, job: Job, *, wait: bool = True) -> None:
+        """Queue `job`; with `wait`, block while the backlog is full. Raises Interrupted once closed."""
+        with self._lock:
+            while wait and not self.has_room and not self._stopping:
+                self._room.wait()
+            if self._stopping:
+                raise Interrupted("the store is closing", where=str(self._index.path.parent))
+            if not self._queue:
+                self._oldest_s = self._clock.tick_s()
+            self._queue.append(job)
+            self._held_bytes += job.held_bytes
+            self._queued_bytes += job.held_bytes
+            self._urgent += job.urgent
+            if self._due() or len(self._queue) == 1:
+                self._work.notify()
+
+    def run(self, *, bulk: Change | None = None, index: Change | None = None, held_bytes: int = 0) -> None:
+        """Submit a change and wait until it is durable; raises what made it fail."""
+        if threading.current_thread() is self._thread:
+            raise AssertionError("the writer thread may not wait for itself")
+        arrived = threading.Event()
+        failure: list[EdgeError] = []
+
+        def done(error: EdgeError | None) -> None:
+            if error is not None:
+                failure.append(error)
+            arrived.set()
+
+        self.submit(Job(bulk, index, held_bytes, True, done))
+        arrived.wait()
+        if failure:
+            raise failure[0]
+
+    def close(self) -> None:
+        """Commit what is queued, then stop the thread; later submits are refused."""
+        with self._lock:
+            self._stopping = True
+            self._work.notify()
+            self._room.notify_all()
+        self._thread.join()
+
+    # The thread
+
+    def _due(self) -> bool:
+        return bool(self._urgent) or self._stopping or self._queued_bytes * 2 >= self._commit_bytes
+
+    def _loop(self) -> None:
+        while True:
+            batch = self._next_batch()
+            if batch is None:
+                return
+            if batch:
+                self._commit(batch)
+                self._let_in(sum(job.held_bytes for job in batch))
+
+    def _next_batch(self) -> list[Job] | None:
+        with self._lock:
+            if not self._queue and not self._stopping and not self._work.wait(_IDLE_S):
+                self._check_readers()
+                return []
+            while self._queue and not self._due():
+                left_s = self._linger_s - (self._clock.tick_s() - self._oldest_s)
+                if left_s <= 0 or not self._work.wait(left_s):
+                    break
+            if not self._queue:
+                return None if self._stopping else []
+            batch: list[Job] = []
+            taken = 0
+            while self._queue and len(batch) < _BATCH_JOBS and (not batch or taken < self._commit_bytes):
+                job = self._queue.popleft()
+                batch.append(job)
+                taken += job.held_bytes
+                self._urgent -= job.urgent
+            self._queued_bytes -= taken
+            self._oldest_s = self._clock.tick_s()
+            return batch
+
+    def _let_in(self, bytes_: int) -> None:
+        with self._lock:
+            self._held_bytes -= bytes_
+            self._room.notify_all()
+            callbacks = []
+            if self.has_room:
+                callbacks = list(self._waiting_for_room)
+                self._waiting_for_room.clear()
+        for callback in callbacks:
+            callback()
+
+    def _commit(self, batch: list[Job]) -> None:
+        for job in batch:
+            job.error = None
+        try:
+            self._run_changes(self._bulk, batch, bulk=True)
+            self._run_changes(self._index, batch, bulk=False)
+        except Exception as error:  # noqa: BLE001  whatever it was belongs to whoever waits for the job
+            if len(batch) > 1:
+                for job in batch:
+                    self._commit([job])
+                return
+            batch[0].finished(translated(error, str(self._index.path.parent)))
+            return
+        for job in batch:
+            job.finished(job.error)
+
+    def _run_changes(self, environment: Environment, batch: list[Job], *, bulk: bool) -> None:
+        todo = [job for job in batch if job.error is None and (job.bulk if bulk else job.index) is not None]
+        if not todo:
+            return
+        txn = environment.begin_write()
+        try:
+            for job in todo:
+                change = job.bulk if bulk else job.index
+                assert change is not None
+                try:
+                    change(txn)
+                except EdgeError as refusal:
+                    job.error = refusal
+            txn.commit()
+        except BaseException:
+            with contextlib.suppress(*FOREIGN):
+                txn.abort()  # a commit that failed has ended the transaction itself
+            raise
+
+    def _check_readers(self) -> None:
+        for environment in (self._bulk, self._index):
+            environment.reader_check()
