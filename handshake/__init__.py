@@ -1,0 +1,1 @@
+"""Who is calling, and what they may do: tokens now; sessions and lanes on top of them."""
