@@ -146,14 +146,14 @@ class Layers:
         return section, list(self._explained(name, section, sources))
 
     def _build(self, name: str, values: dict[str, Any], sources: Mapping[str, str]) -> Any:
-        """The dataclass; what its own checks refuse is reported with the places its values came from."""
-        where = ", ".join(dict.fromkeys(source for source in sources.values() if source != DEFAULT))
+        """The dataclass; what its own checks refuse is reported where the values they name came from."""
         try:
             return self._sections[name](**values)
         except EdgeError as fault:
-            raise UsageError(fault.message, where=fault.where or where, hint=fault.hint) from None
+            where = _blamed(f"{fault.where} {fault.message}", sources)
+            raise UsageError(f"section [{name}]: {fault.message}", where=where, hint=fault.hint) from None
         except ValueError as fault:
-            raise UsageError(f"section [{name}]: {fault}", where=where) from None
+            raise UsageError(f"section [{name}]: {fault}", where=_blamed(str(fault), sources)) from None
 
     def _explained(self, name: str, section: Any, sources: Mapping[str, str]) -> Iterator[Setting]:
         for key, field in self._fields[name].items():
@@ -188,6 +188,13 @@ class Layers:
 
 def _settings_of(section: type) -> dict[str, "dataclasses.Field[Any]"]:
     return {field.name: field for field in dataclasses.fields(section) if field.init}
+
+
+def _blamed(complaint: str, sources: Mapping[str, str]) -> str:
+    """Where the settings that `complaint` names were given; where all of the section's were, if it names none."""
+    named = [where for key, where in sources.items() if re.search(rf"\b{key}\b", complaint)]
+    wheres = named or [where for where in sources.values() if where != DEFAULT]
+    return ", ".join(dict.fromkeys(wheres))
 
 
 def _lines(text: str) -> dict[tuple[str, str], int]:

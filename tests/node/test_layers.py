@@ -102,6 +102,11 @@ def test_a_mistake_in_a_file_is_named_with_its_line(text: str, where: str, messa
     assert refusal.hint == hint
 
 
+def test_a_refusal_of_the_section_itself_is_pinned_on_the_setting_it_names() -> None:
+    refusal = _refusal("[cache]\nttl_s = 1\nsize_bytes = 13", {"FLEEK_EDGE_CACHE_FOLDER": "/y"})
+    assert refusal.where == "edge.toml:3"
+
+
 def test_a_mistake_in_a_variable_is_named_with_the_variable() -> None:
     refusal = _refusal(environ={"FLEEK_EDGE_CACHE_TTL_S": "soon"})
     assert refusal.where == "environment FLEEK_EDGE_CACHE_TTL_S"
