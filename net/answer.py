@@ -1,0 +1,70 @@
+"""What a service hands back: an `Answer`, or for the hot path a memoised `Hit`.
+
+Neither touches a socket. A body is owned bytes, or an iterable pulled only when the client can
+take more, or pieces that lend a view for the length of one call (so no transaction outlives it).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Use = Callable[[memoryview], int]
+"""Offered a view that dies with the call; returns how many of its bytes were taken."""
+
+
+class Piece(Protocol):
+    """A stretch of body whose bytes are read only at the moment they are sent."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the stretch; greater than zero."""
+        ...
+
+    def lend(self, start: int, use: Use) -> int:
+        """Offer `use` the bytes from offset `start` of the stretch on, as many as are at hand.
+
+        At least one byte is offered when `start < size_bytes`. Returns what `use` returned.
+        Any exception breaks the response off: the client never sees a clean end.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Answer:
+    """One response.
+
+    `fields`: names and values without CR, LF or NUL; Date, Server, Connection, Content-Length and
+    Transfer-Encoding are the server's own and refused here. `head` replaces `fields`: a prebuilt
+    block of whole field lines, each ending in CRLF, without the empty line.
+    `length`: bytes in `body`; None for an iterable means chunked (or until close, to a 1.0 client).
+    Give it also with `body=None` when the answer describes content it does not carry.
+    `kind`: the meter's name for these bytes. `account`: who is billed, None is anonymous.
+    `close`: end the connection after this answer.
+    A HEAD request gets the same answer without its body: the server leaves it out.
+    """
+
+    status: int
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes | Iterable[bytes | Piece] | None = None
+    length: int | None = None
+    kind: str = "other"
+    account: str | None = None
+    close: bool = False
+    head: bytes | None = None
+
+
+@dataclass(slots=True)
+class Hit:
+    """A memoised 200 to a plain GET, sent without a task, a dict of fields or a copy of the body.
+
+    `head`: every field line but Date and Server, Content-Length among them, then the empty line.
+    `lend(start, stop, use)`: offer `use` exactly the bytes [start, stop) of the body; the server
+    never asks across a multiple of `stride_bytes` (a store keeps 256 KiB to a segment). With
+    `size_bytes` 0 it is not called.
+    """
+
+    head: bytes
+    size_bytes: int
+    lend: Callable[[int, int, Use], int]
+    kind: str = "blob"
+    stride_bytes: int = 262144

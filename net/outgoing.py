@@ -1,0 +1,233 @@
+"""One response on its way out: owned bytes first, then pieces, as fast as the client takes them.
+
+Knows no socket and no loop: it is given `sendmsg` and a budget. Nothing is held beyond 64 KiB of
+joined small parts (and one item of the body): what the kernel does not take is not read yet.
+
+Invariants
+ 1. Never more bytes than announced, and a clean end only if exactly as many.
+ 2. `body_bytes` never counts a byte the kernel has not taken.
+
+Called by `net.connection`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum, auto
+from typing import Final
+
+from net.answer import Hit, Piece, Use
+from net.response import LAST_CHUNK, Framing
+
+Part = bytes | memoryview
+SendMsg = Callable[[Sequence[Part]], int]
+
+# Joining head and body saves a system call and a packet; above this the copy costs more.
+_JOIN_BYTES: Final = 65536
+# Far under IOV_MAX (1024); a body of tiny items is sent in more calls.
+_JOIN_PARTS: Final = 64
+
+
+class ClientGone(Exception):
+    """The connection broke while a response was being sent; whose fault does not matter."""
+
+
+class Pumped(Enum):
+    """Why `Outgoing.pump` returned."""
+
+    DONE = auto()
+    BLOCKED = auto()
+    MORE = auto()
+
+
+class HitPiece:
+    """A hit's body as a `Piece`."""
+
+    __slots__ = ("_hit", "size_bytes")
+
+    def __init__(self, hit: Hit) -> None:
+        self._hit = hit
+        self.size_bytes = hit.size_bytes
+
+    def lend(self, start: int, use: Use) -> int:
+        """See `Piece.lend`; one stride at a time."""
+        hit = self._hit
+        stop = start - start % hit.stride_bytes + hit.stride_bytes
+        return hit.lend(start, min(stop, hit.size_bytes), use)
+
+
+class Outgoing:
+    """A response being sent."""
+
+    __slots__ = (
+        "_blocked",
+        "_framing",
+        "_gone",
+        "_items",
+        "_left",
+        "_offset",
+        "_overhead",
+        "_parts",
+        "_piece",
+        "_queued",
+        "_sendmsg",
+        "account",
+        "kind",
+        "status",
+        "taken_bytes",
+    )
+
+    def __init__(
+        self,
+        head: bytes,
+        items: Iterable[bytes | Piece],
+        how: Framing,
+        length: int,
+        *,
+        status: int,
+        kind: str,
+        account: str | None,
+    ) -> None:
+        """`items` is the body; `length` its size when `how` is LENGTH."""
+        self.status, self.kind, self.account = status, kind, account
+        self.taken_bytes = 0  # of everything, head and framing included
+        self._framing = how
+        self._left = length
+        self._items: Iterator[bytes | Piece] | None = iter(items)
+        self._parts: list[Part] = [head]
+        self._queued = len(head)
+        self._overhead = len(head)
+        self._piece: Piece | None = None
+        self._offset = 0
+        self._blocked = False
+        self._gone = False
+        self._sendmsg: SendMsg | None = None
+
+    @classmethod
+    def rest_of_hit(cls, hit: Hit, head: bytes, taken_bytes: int) -> "Outgoing":
+        """What remains of a hit of whose head and body `taken_bytes` have left already."""
+        items = (HitPiece(hit),) if hit.size_bytes else ()
+        size = hit.size_bytes
+        out = cls(head, items, Framing.LENGTH, size, status=200, kind=hit.kind, account=None)
+        out._fill()
+        out.took(taken_bytes)
+        return out
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes of the body that were taken; framing begun counts as taken first."""
+        return max(0, self.taken_bytes - self._overhead)
+
+    def took(self, count: int) -> None:
+        """`count` bytes of what is queued, and of the piece behind it, are on their way."""
+        self.taken_bytes += count
+        self._queued -= count
+        while self._parts and count:
+            first = self._parts[0]
+            if count < len(first):
+                self._parts[0] = memoryview(first)[count:]
+                return
+            count -= len(first)
+            del self._parts[0]
+        if count:
+            self._queued = 0
+            self._offset += count
+
+    def pump(self, sendmsg: SendMsg, budget: int) -> Pumped:
+        """Send until all is taken (DONE), the kernel is full (BLOCKED) or `budget` bytes went (MORE).
+
+        Raises `ClientGone`, and whatever the body raises.
+        """
+        self._sendmsg, self._blocked = sendmsg, False
+        stop = self.taken_bytes + budget
+        while self.taken_bytes < stop:
+            self._fill()
+            piece = self._piece
+            if piece is not None:
+                self._lend(piece)
+            elif self._parts:
+                self.took(self._put(self._parts))
+            else:
+                return Pumped.DONE
+            if self._gone:
+                raise ClientGone
+            if self._blocked:
+                return Pumped.BLOCKED
+        return Pumped.MORE
+
+    def close(self) -> None:
+        """Let the body's iterator free what it holds."""
+        items, self._items, self._piece = self._items, None, None
+        close = getattr(items, "close", None)
+        if close is not None:
+            close()
+
+    def _lend(self, piece: Piece) -> None:
+        start = self._offset
+        piece.lend(start, self._offer)
+        if self._offset > piece.size_bytes:
+            raise ValueError("a piece lent more than its size")
+        if self._offset == piece.size_bytes:
+            self._piece = None
+            if self._framing is Framing.CHUNKED:
+                self._frame(b"\r\n")
+
+    def _offer(self, view: memoryview) -> int:
+        """The `use` of a piece: what is queued and `view` leave in one system call."""
+        if not view:
+            raise ValueError("a piece lent nothing")
+        before = self._offset
+        self.took(self._put([*self._parts, view]))
+        return self._offset - before
+
+    def _put(self, parts: Sequence[Part]) -> int:
+        assert self._sendmsg is not None
+        try:
+            return self._sendmsg(parts)
+        except (BlockingIOError, InterruptedError):
+            self._blocked = True
+        except OSError:
+            # Not raised through `lend`: a store need not know of sockets.
+            self._gone = True
+        return 0
+
+    def _fill(self) -> None:
+        """Pull items until a piece is at hand, or enough bytes for one call are queued."""
+        while self._piece is None and self._items is not None and self._queued < _JOIN_BYTES:
+            if len(self._parts) >= _JOIN_PARTS:
+                return
+            item = next(self._items, None)
+            if item is None:
+                self._end()
+            elif isinstance(item, bytes):
+                self._add_bytes(item)
+            else:
+                self._announce(item.size_bytes)
+                self._piece, self._offset = item, 0
+
+    def _add_bytes(self, item: bytes) -> None:
+        if not item:
+            return  # an empty chunk would end the body
+        self._announce(len(item))
+        self._parts.append(item)
+        self._queued += len(item)
+        if self._framing is Framing.CHUNKED:
+            self._frame(b"\r\n")
+
+    def _announce(self, size: int) -> None:
+        if self._framing is Framing.CHUNKED:
+            self._frame(b"%x\r\n" % size)
+        elif self._framing is Framing.LENGTH:
+            self._left -= size
+            if self._left < 0:
+                raise ValueError("a body is longer than its Content-Length")
+
+    def _end(self) -> None:
+        self._items = None
+        if self._framing is Framing.CHUNKED:
+            self._frame(LAST_CHUNK)
+        elif self._framing is Framing.LENGTH and self._left:
+            raise ValueError(f"a body ended {self._left} bytes short of its Content-Length")
+
+    def _frame(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._queued += len(part)
+        self._overhead += len(part)

@@ -1,0 +1,122 @@
+"""What all connections of one listener share: the app, the bounds, the clock, the counters.
+
+No connection knows another; they meet here. Called by `net.server` (which owns one) and by
+`net.connection`.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from net.access_log import AccessLog, Record
+from net.answer import Hit
+from net.app import App
+from net.http1 import HeadReader, Request
+from net.limits import HttpLimits
+from net.meter import Meter
+from net.response import Opening
+from net.wheel import Timed, Wheel
+from runtime.clock import Clock
+
+LOG: Final = logging.getLogger("fleek.net")
+# How late a timeout may be noticed and how old a Date line may be; two wakes a second cost nothing.
+TICK_S: Final = 0.5
+_SLOTS: Final = 256  # x TICK_S: one revolution takes 128 s, longer than most limits
+
+
+class Guest(Timed, Protocol):
+    """A connection, as the listener sees it."""
+
+    def overdue(self) -> None:
+        """Its deadline has passed."""
+        ...
+
+    def retire(self) -> None:
+        """End as soon as the request in progress is answered; at once when there is none."""
+        ...
+
+    def abort(self) -> None:
+        """End now, without a clean end."""
+        ...
+
+
+class Serving:
+    """Shared state of one listener's connections."""
+
+    def __init__(
+        self, app: App, limits: HttpLimits, meter: Meter, access: AccessLog | None, clock: Clock
+    ) -> None:
+        self.app = app
+        self.limits = limits
+        self.meter = meter
+        self.access = access
+        self.clock = clock
+        self.heads = HeadReader(limits)
+        self.guests: set[Guest] = set()
+        self.draining = False
+        self.hit: Callable[[bytes], Hit | None] = app.hit
+        # Coarse monotonic time for deadlines; kept in an attribute because every request needs it.
+        self.now_s = clock.tick_s()
+        self.idle_due_s = self.now_s + limits.keep_alive_s
+        self.opening = Opening(clock.now_s())
+        self.wheel = Wheel(TICK_S, _SLOTS, self.now_s)
+        self.when_empty: Callable[[], None] = _nothing
+
+    def tick(self) -> None:
+        """Move coarse time and the Date line on, and tell connections that are overdue."""
+        self.now_s = self.clock.tick_s()
+        self.idle_due_s = self.now_s + self.limits.keep_alive_s
+        self.opening.refresh(self.clock.now_s())
+        for late in self.wheel.advance(self.now_s):
+            if late in self.guests:
+                late.overdue()
+
+    def joined(self, guest: Guest) -> None:
+        """A connection has begun."""
+        self.guests.add(guest)
+        self.wheel.place(guest)
+
+    def left(self, guest: Guest) -> None:
+        """A connection has ended; its socket is closed."""
+        self.guests.discard(guest)
+        self.wheel.drop(guest)
+        if not self.guests:
+            self.when_empty()
+
+    def log(
+        self,
+        peer: str,
+        request: Request | None,
+        started_s: float,
+        status: int,
+        bytes_: int,
+        kind: str,
+        account: str | None,
+    ) -> None:
+        """Put one response in the access log, if there is one. `request` is None for a refused head."""
+        if self.access is None:
+            return
+        line, referer, agent = "-", "", ""
+        if request is not None:
+            line = f"{request.method} {request.target} HTTP/1.{request.version[1]}"
+            referer, agent = request.fields.get("referer") or "", request.fields.get("user-agent") or ""
+        took_s = self.clock.tick_s() - started_s
+        now_s = self.clock.now_s()
+        record = Record(now_s, peer, account, line, status, bytes_, referer, agent, took_s, kind)
+        if not self.access.record(record):
+            self.meter.count("log_dropped")
+
+    def drain(self) -> None:
+        """From now on each connection ends after the request it is busy with."""
+        self.draining = True
+        self.hit = _no_hit
+        for guest in list(self.guests):
+            guest.retire()
+
+
+def _no_hit(target: bytes) -> None:
+    """No hits while draining: they would keep their connection alive."""
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,105 @@
+"""One accepted socket and what the loop watches of it: readable, writable, the end.
+
+The only place that calls the loop about a connection's socket, so that a descriptor is never
+closed while it is still watched. Called by `net.connection`.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from net.tls import TlsSession
+
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class Wire:
+    """A non-blocking stream socket, plain or under TLS."""
+
+    __slots__ = (
+        "_loop",
+        "_on_readable",
+        "_on_writable",
+        "_reading",
+        "_sock",
+        "_writing",
+        "ended",
+        "peer",
+        "recv",
+        "sendmsg",
+        "tls",
+    )
+
+    def __init__(
+        self, sock: socket.socket, peer: str, loop: asyncio.AbstractEventLoop, tls: TlsSession | None
+    ) -> None:
+        self._sock, self._loop = sock, loop
+        self.peer, self.tls = peer, tls
+        # A TLS session speaks the same two calls as a socket, BlockingIOError included.
+        self.recv: Callable[[int], bytes] = sock.recv if tls is None else tls.recv
+        self.sendmsg: Callable[[Sequence[bytes | memoryview]], int] = (
+            sock.sendmsg if tls is None else tls.sendmsg
+        )
+        self._reading = self._writing = False
+        self.ended = False  # the other side will send no more
+
+    def watch(self, on_readable: Callable[[], None], on_writable: Callable[[], None]) -> None:
+        """Name the callbacks and begin to read."""
+        self._on_readable, self._on_writable = on_readable, on_writable
+        self.read(True)
+
+    def read(self, wanted: bool) -> None:
+        """Whether to be told of incoming bytes; never again once the other side has ended."""
+        if wanted and not self._reading and not self.ended:
+            self._loop.add_reader(self._sock, self._on_readable)
+            self._reading = True
+        elif not wanted and self._reading:
+            self._loop.remove_reader(self._sock)
+            self._reading = False
+
+    def write(self, wanted: bool) -> None:
+        """Whether to be told that the kernel takes bytes again."""
+        if wanted and not self._writing:
+            self._loop.add_writer(self._sock, self._on_writable)
+            self._writing = True
+        elif not wanted and self._writing:
+            self._loop.remove_writer(self._sock)
+            self._writing = False
+
+    @property
+    def writing(self) -> bool:
+        """Whether writability is being waited for."""
+        return self._writing
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes accepted by `sendmsg` that are not in the kernel yet; 0 without TLS."""
+        return 0 if self.tls is None else self.tls.held_bytes
+
+    def flush(self) -> bool:
+        """Hand over what is held; whether nothing is left. Raises `OSError` when broken."""
+        return self.tls is None or self.tls.flush()
+
+    def finish(self) -> bool:
+        """Send the end after everything sent before; False when the connection is broken."""
+        try:
+            if self.tls is not None:
+                self.tls.finish()
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        return True
+
+    def close(self, *, reset: bool) -> None:
+        """Let go of the socket; `reset` makes sure that nobody takes this for a clean end."""
+        self.read(False)
+        self.write(False)
+        if reset:
+            with contextlib.suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._sock.close()
+        # The bound methods would keep the socket, and through it a cycle, alive.
+        del self._on_readable, self._on_writable
