@@ -6,14 +6,13 @@ Wrong arguments raise TypeError or ValueError. A chaining value or root is 32 by
 from typing import final
 
 from typing_extensions import Buffer
-from typing import final
 
 class Mismatch(Exception):
-    """`args == (first, stop)`: chunks `first..stop`, or the node over them, differ from what the root commits to."""
+    """`args == (first, stop)`: these chunks, or the node over them, differ from what the root commits to."""
 
 @final
 class Proven:
-    """Bytes of a blob that match its root. `data` aliases what was fed: do not overwrite that while in use."""
+    """Bytes of a blob that match its root. `data` aliases what was fed: leave that alone while in use."""
 
     @property
     def offset_bytes(self) -> int: ...
@@ -22,7 +21,7 @@ class Proven:
 
 @final
 class Subtree:
-    """One whole subtree on its way to being proven; its memory is one entry a level, whatever size is claimed."""
+    """One whole subtree on its way to being proven; its memory is one entry a level for any claimed size."""
 
     def __new__(cls, cv: Buffer, first: int, size_bytes: int, is_root: bool) -> Subtree:
         """`size_bytes` of the blob from chunk `first` on must hash to `cv`."""

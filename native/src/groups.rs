@@ -4,7 +4,7 @@
 //! 16 groups together.
 
 use crate::shape::preorder_index;
-use crate::simd::{CHUNK_BYTES, Cv, NODE_BYTES, Simd, prefetch};
+use crate::simd::{CHUNK_BYTES, Cv, NODE_BYTES, Simd, prefetch_beyond};
 
 /// Chunks in a group.
 pub const GROUP_CHUNKS: usize = 16;
@@ -42,9 +42,7 @@ pub fn whole_groups(simd: &Simd, groups: &[&[u8; GROUP_BYTES]], first: u64, out:
     let mut chunks = [[0; 32]; SEGMENT_GROUPS * GROUP_CHUNKS];
     let mut halves = [[0; 32]; SEGMENT_GROUPS * GROUP_CHUNKS / 2];
     for (number, group) in groups.iter().enumerate() {
-        if let Some(next) = groups.get(number + 1) {
-            prefetch(*next);
-        }
+        prefetch_beyond(*group);
         let inputs: [&[u8; CHUNK_BYTES]; GROUP_CHUNKS] =
             std::array::from_fn(|i| group[i * CHUNK_BYTES..][..CHUNK_BYTES].try_into().expect("1024 bytes"));
         let at = number * GROUP_CHUNKS;

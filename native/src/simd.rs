@@ -86,15 +86,29 @@ fn bytes_of(words: [u32; 8]) -> Cv {
     out
 }
 
-/// Ask for memory that the next compression will read. A hint only; nothing on other processors.
+/// How far ahead memory is asked into the second cache level. Measured on AVX-512 over 512 MiB: with the
+/// starts of the next 16 chunks asked into the first level (the assembly runs only two lines ahead within
+/// a chunk) 1.10 of no prefetching; one line in two suffices, because the processor fetches its neighbour.
+const AHEAD_BYTES: usize = 128 * 1024;
+const AHEAD_STEP_BYTES: usize = 128;
+
+/// Ask for the memory that will be hashed soon after `data`, if it goes on there. A hint only.
 #[inline]
-pub fn prefetch(data: &[u8]) {
+pub fn prefetch_beyond(data: &[u8]) {
     #[cfg(target_arch = "x86_64")]
-    for line in data.chunks(64) {
-        // SAFETY: a prefetch reads nothing and cannot fault; the address lies in a live slice.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        let line = |distance: usize| data.as_ptr().wrapping_add(distance).cast();
+        for at in (0..data.len()).step_by(AHEAD_STEP_BYTES) {
+            // SAFETY: a prefetch reads nothing and never faults, wherever the address points.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line(AHEAD_BYTES + at)) };
+        }
+        for chunk in (data.len()..2 * data.len()).step_by(CHUNK_BYTES) {
+            // SAFETY: as above.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(line(chunk));
+                _mm_prefetch::<_MM_HINT_T0>(line(chunk + 64));
+            }
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

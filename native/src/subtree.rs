@@ -6,7 +6,7 @@
 
 use crate::groups::{GROUP_BYTES, SEGMENT_GROUPS, small_subtree, whole_groups};
 use crate::shape::left_leaves;
-use crate::simd::{CHUNK_BYTES, Cv, NODE_BYTES, Simd, prefetch};
+use crate::simd::{CHUNK_BYTES, Cv, NODE_BYTES, Simd};
 
 /// The chunks `first..stop` whose bytes, or whose node, differ from what the root commits to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,6 @@ impl Subtree {
         loop {
             let used = self.gather(&data[at..], at, &mut batch, &mut proven);
             at += used;
-            prefetch(&data[at..data.len().min(at + GROUP_BYTES)]);
             if let Err(bad) = batch.check(simd) {
                 self.failed = Some(bad);
                 return Err(bad);
