@@ -9,11 +9,12 @@ from durable.environment import Durability, Environment, EnvironmentUse, Table
 from durable.errors import FOREIGN, translated
 from durable.files import AliveFile, is_alive, reserve_file, write_file_durably
 from durable.transaction import Cursor, Reading, Txn, ViewTxn
-from durable.writer import GroupWriter, Job
+from durable.writer import Change, GroupWriter, Job
 
 __all__ = [
     "FOREIGN",
     "AliveFile",
+    "Change",
     "Cursor",
     "Durability",
     "Environment",

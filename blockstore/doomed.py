@@ -1,0 +1,90 @@
+"""Deleting the content of storage ids that nothing points at any more, in short steps.
+
+A doomed row is written in the same index commit that takes the last pointer away; the segments
+and upper nodes go afterwards, a few milliseconds of write lock at a time, and the row last. So
+a crash anywhere between leaves work, never a leak and never a pointer to nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from blockstore import records
+from blockstore.backing import Backing
+from durable import Change, Cursor, Job, Txn
+from runtime.errors import EdgeError, Interrupted
+
+_CLOCK_EVERY: Final = 32  # deletions between two looks at the clock
+
+
+class ClearStep:
+    """One step over some doomed ids: deletes what `step_s` of write lock allows. `left` says what remains."""
+
+    def __init__(self, backing: Backing, storage_ids: Sequence[int]) -> None:
+        self._backing = backing
+        self._ids = tuple(storage_ids)
+        self._empty: list[int] = []
+        self.left: tuple[int, ...] = self._ids
+
+    def bulk(self, txn: Txn) -> None:
+        """Delete segments."""
+        self._empty = []
+        stop_s = self._backing.clock.tick_s() + self._backing.settings.step_s
+        cursor = txn.cursor()
+        for storage_id in self._ids:
+            if not self._delete(cursor, storage_id, stop_s):
+                return
+            self._empty.append(storage_id)
+
+    def index(self, txn: Txn) -> None:
+        """Delete upper nodes and the rows of ids that are empty."""
+        catalog = self._backing.catalog
+        stop_s = self._backing.clock.tick_s() + self._backing.settings.step_s
+        cursor = txn.cursor(catalog.upper)
+        done = set()
+        for storage_id in self._empty:
+            if not self._delete(cursor, storage_id, stop_s):
+                break
+            txn.delete(records.id_key(storage_id), db=catalog.doomed)
+            done.add(storage_id)
+        self.left = tuple(each for each in self._ids if each not in done)
+
+    def _delete(self, cursor: Cursor, storage_id: int, stop_s: float) -> bool:
+        """Delete all keys of `storage_id`; False when the time was up first."""
+        prefix = records.id_key(storage_id)
+        found, count = cursor.set_range(prefix), 0
+        while found and cursor.key().startswith(prefix):
+            if count % _CLOCK_EVERY == 0 and self._backing.clock.tick_s() > stop_s:
+                return False
+            found = cursor.delete()  # and moves to the next
+            count += 1
+        return self._backing.clock.tick_s() <= stop_s or count == 0
+
+
+def clear(backing: Backing, storage_ids: Sequence[int], also: Change | None = None) -> tuple[int, ...]:
+    """Do one step and wait for it; `also` joins its index change. Returns the ids that are not done."""
+    step = ClearStep(backing, storage_ids)
+
+    def index(txn: Txn) -> None:
+        if also is not None:
+            also(txn)
+        step.index(txn)
+
+    backing.writer.run(bulk=step.bulk if storage_ids else None, index=index)
+    return step.left
+
+
+def clear_soon(backing: Backing, storage_ids: Sequence[int]) -> None:
+    """Delete the content of `storage_ids` on the writer thread, step by step; returns at once.
+
+    What is not done when the store closes, or fails, is left to the next sweep.
+    """
+    step = ClearStep(backing, storage_ids)
+
+    def done(error: EdgeError | None) -> None:
+        if error is None and step.left:
+            clear_soon(backing, step.left)
+
+    try:
+        backing.writer.submit(Job(step.bulk, step.index, done=done), wait=False)
+    except Interrupted:
+        return

@@ -1,0 +1,92 @@
+"""Storage ids: numbers under which content is written before anything points at it.
+
+A process takes ids from ranges it has reserved durably in the index, beside the token of a file
+it keeps locked. A sweep that finds the lock free knows that nobody is still writing under the
+range, and that whatever lies there without an owner is an orphan. Ids are never used twice.
+
+    range row committed -> ids handed out -> content committed -> index row committed, id settled
+"""
+
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+from blockstore import records
+from blockstore.catalog import Catalog
+from blockstore.records import RangeRow
+from durable import AliveFile, GroupWriter, Txn, is_alive
+
+RANGE_IDS: Final = 1 << 16  # one index commit for 65,536 blobs; ids are 64 bits, so waste is nothing
+_NEXT: Final = b"next-storage-id"
+_TOKEN_BYTES: Final = 16
+
+
+class StorageIds:
+    """The ids of one process."""
+
+    def __init__(self, writer: GroupWriter, catalog: Catalog, folder: Path) -> None:
+        self._writer = writer
+        self._catalog = catalog
+        self._folder = folder
+        self._token = os.urandom(_TOKEN_BYTES)
+        self._alive: AliveFile | None = None
+        self._lock = threading.Lock()
+        self._next = 0
+        self._stop = 0
+        self._active: set[int] = set()
+
+    def take(self) -> int:
+        """A fresh id, active until `settle`. Waits for one commit every 65,536 ids. Raises StoreFull."""
+        with self._lock:
+            if self._next == self._stop:
+                self._reserve()
+            taken = self._next
+            self._next += 1
+            self._active.add(taken)
+            return taken
+
+    def settle(self, storage_id: int) -> None:
+        """The id is in the index, or its content was given up."""
+        with self._lock:
+            self._active.discard(storage_id)
+
+    def is_abandoned(self, storage_id: int, row: RangeRow) -> bool:
+        """Whether nobody writes under this id of range `row` any more."""
+        if row.token == self._token:
+            with self._lock:
+                return storage_id not in self._active and storage_id < self._next
+        return not is_alive(self.alive_path(row.token))
+
+    def range_is_over(self, row: RangeRow) -> bool:
+        """Whether the process that took this range is dead."""
+        return row.token != self._token and not is_alive(self.alive_path(row.token))
+
+    def alive_path(self, token: bytes) -> Path:
+        """The file whose lock proves that the owner of `token` lives."""
+        return self._folder / f"alive-{token.hex()}"
+
+    def close(self) -> None:
+        """Stop proving life: what this process left unfinished may be swept."""
+        if self._alive is not None:
+            self._alive.close()
+            self._alive = None
+
+    def _reserve(self) -> None:
+        if self._alive is None:
+            self._alive = AliveFile(self.alive_path(self._token))
+        got: list[int] = []
+
+        def reserve(txn: Txn) -> None:
+            got.clear()
+            value = txn.get(_NEXT, db=self._catalog.meta)
+            start = RANGE_IDS if value is None else records.id_of(records.opened(_NEXT, value, "meta"))
+            row = RangeRow(start + RANGE_IDS, self._token)
+            key = records.id_key(start)
+            txn.put(key, records.range_value(key, row), db=self._catalog.ranges)
+            stop = records.seal(_NEXT, records.id_key(row.stop))
+            txn.put(_NEXT, stop, db=self._catalog.meta)
+            got.append(start)
+
+        self._writer.run(index=reserve)
+        self._next, self._stop = got[0], got[0] + RANGE_IDS

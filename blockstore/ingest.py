@@ -1,0 +1,389 @@
+"""Putting content in: a stream of any size becomes segments, a tree and at last one visible blob.
+
+The caller's thread hashes and seals segments; the writer thread commits them. Memory: one
+segment, the writer's backlog, and 32 bytes of chaining value a segment (8 MiB for 64 GiB).
+Nothing is visible before `finish`, and then all of it is: segments are committed under a storage
+id of their own, and the index row that names them comes in a later commit or the same group.
+
+Who calls: tools (files, stdin), gateway (PUT, POST), later origins.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from blockstore import segment as stored
+from blockstore import upper
+from blockstore.backing import Backing
+from blockstore.catalog import Admission
+from blockstore.doomed import clear_soon
+from blockstore.records import TYPE_BYTES_MAX, BlobRow, BlobState, root_key
+from blockstore.roots import LOCAL_PIN, Root
+from content.bao import _native
+from content.bao.geometry import SEGMENT_BYTES
+from durable import Change, Job, Txn
+from runtime.errors import BlobDamaged, EdgeError, Interrupted, StoreFull, Unverified, UsageError
+
+_UPPER_ROWS_A_JOB: Final = 1024  # 4 MiB of upper nodes: 16 GiB of blob an index transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What a finished ingest says: the blob's name, and whether it was there before."""
+
+    root: bytes
+    size_bytes: int
+    already: bool
+
+
+Done = Callable[[Put | EdgeError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What is asked of a blob when it becomes visible."""
+
+    held_by: Root
+    content_type: str
+    account_quota_bytes: int | None
+
+
+class Ingest:
+    """One blob on its way in. One thread writes; `finish`, `finish_soon` or `abort` ends it."""
+
+    def __init__(self, backing: Backing, expected: bytes | None, size_hint: int | None) -> None:
+        self._backing = backing
+        self._expected = expected
+        self._buffer = bytearray()
+        self._segments = 0
+        self._cvs = bytearray()
+        self._storage_id = 0
+        self._error: EdgeError | None = None
+        self._over = False
+        self.size_bytes = 0
+        self._room_bytes = self._quota_room()
+        if size_hint is not None:
+            self._check_quota(size_hint)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes this process has handed to its writer that are not committed yet."""
+        return self._backing.writer.backlog_bytes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `write` would return without waiting."""
+        return self._backing.writer.has_room
+
+    def ready(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when there is room: at once, or later on the writer thread."""
+        self._backing.writer.ready(callback)
+
+    def write(self, buffer: bytes | bytearray | memoryview, *, wait: bool = True) -> None:
+        """Take `buffer` (copied). With `wait`, blocks while the writer is behind; an event loop passes
+        wait=False and asks `has_room` or `ready` first. Raises StoreFull as soon as it is known.
+        """
+        self._check_open()
+        with memoryview(buffer) as given, given.cast("B") as view:
+            self._check_quota(self.size_bytes + len(view))
+            self.size_bytes += len(view)
+            start = 0
+            while start < len(view):
+                if len(self._buffer) == SEGMENT_BYTES:
+                    self._hand_over(wait)
+                take = min(SEGMENT_BYTES - len(self._buffer), len(view) - start)
+                if self._buffer:
+                    self._buffer += view[start : start + take]
+                else:
+                    self._buffer = bytearray(view[start : start + take])
+                start += take
+
+    def finish(
+        self,
+        *,
+        root: Root | None = LOCAL_PIN,
+        content_type: str | None = None,
+        quota_bytes: int | None = None,
+    ) -> Put:
+        """End the blob and wait until it is durable and visible.
+
+        `root` keeps it (None: a lease only); `quota_bytes` limits the account of an account root.
+        Raises Unverified when it is not what was expected, StoreFull, QuotaExceeded; then nothing
+        of it is kept.
+        """
+        arrived = threading.Event()
+        answer: list[Put | EdgeError] = []
+
+        def done(outcome: Put | EdgeError) -> None:
+            answer.append(outcome)
+            arrived.set()
+
+        self.finish_soon(done, root=root, content_type=content_type, quota_bytes=quota_bytes)
+        arrived.wait()
+        if isinstance(answer[0], EdgeError):
+            raise answer[0]
+        return answer[0]
+
+    def finish_soon(
+        self,
+        done: Done,
+        *,
+        root: Root | None = LOCAL_PIN,
+        content_type: str | None = None,
+        quota_bytes: int | None = None,
+    ) -> None:
+        """As `finish`, without waiting: `done` is called on the writer thread, or here when it fails at once."""
+        try:
+            self._check_open()
+            if len((content_type or "").encode()) > TYPE_BYTES_MAX:
+                raise UsageError(f"a content type has at most {TYPE_BYTES_MAX} bytes")
+            now_s = self._backing.clock.now_s()
+            held_by = root or Root.lease(now_s + self._backing.settings.lease_s)
+            landing = Landing(held_by, content_type or "", quota_bytes)
+            root_key(bytes(32), held_by.kind, held_by.owner)
+            self._over = True
+            self._land(landing, done)
+        except EdgeError as error:
+            self._over = False
+            self.abort()
+            done(error)
+
+    def abort(self) -> None:
+        """Give the blob up; what was committed of it is deleted. Does nothing after the end."""
+        if self._over:
+            return
+        self._over = True
+        self._buffer = bytearray()
+        give_up(self._backing, self._storage_id)
+
+    def __enter__(self) -> "Ingest":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.abort()
+
+    def _check_open(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._over:
+            raise UsageError("this ingest has ended")
+
+    def _quota_room(self) -> int | None:
+        backing = self._backing
+        if not backing.settings.quota_bytes:
+            return None
+        with backing.index.reading() as txn:
+            return backing.settings.quota_bytes - backing.catalog.tally(txn).bytes_
+
+    def _check_quota(self, size_bytes: int) -> None:
+        if self._room_bytes is not None and size_bytes > self._room_bytes and not self._is_known():
+            raise StoreFull(
+                f"the store's quota of {self._backing.settings.quota_bytes} bytes has no room for {size_bytes} more",
+                hint="remove content and run gc, or raise store.quota_bytes",
+            )
+
+    def _is_known(self) -> bool:
+        """Whether the expected blob is here already: then it takes no new room."""
+        if self._expected is None:
+            return False
+        with self._backing.index.reading() as txn:
+            return self._backing.catalog.blob(txn, self._expected) is not None
+
+    def _take_id(self) -> int:
+        if not self._storage_id:
+            self._storage_id = self._backing.ids.take()
+        return self._storage_id
+
+    def _sealed(self, nodes: bytes, *, last: bool) -> tuple[bytes, bytearray]:
+        """Key and value of the segment in the buffer, which is taken."""
+        storage_id = self._take_id()
+        value = stored.sealed(self._buffer, nodes, storage_id, self._segments, last=last)
+        key = stored.KEY.pack(storage_id, self._segments)
+        self._buffer = bytearray()
+        self._segments += 1
+        return key, value
+
+    def _hand_over(self, wait: bool) -> None:
+        cv, nodes = _native.segment(self._buffer, self._segments, False)
+        self._cvs += cv
+        key, value = self._sealed(nodes, last=False)
+        self._backing.writer.submit(
+            Job(bulk=_put(key, value), held_bytes=len(value), urgent=False, done=self._stored), wait=wait
+        )
+        self._check_open()
+
+    def _stored(self, error: EdgeError | None) -> None:
+        if error is not None and self._error is None:
+            self._error = error
+
+    def _land(self, landing: Landing, done: Done) -> None:
+        only = self._segments == 0
+        cv, nodes = _native.segment(self._buffer, self._segments, only)
+        if only:
+            root, upper_nodes = cv, b""
+        else:
+            self._cvs += cv
+            root, upper_nodes = _native.upper(self._cvs)
+        if self._expected is not None and root != self._expected:
+            raise Unverified(
+                f"the bytes hash to {root.hex()}", where=self._expected.hex(), hint="nothing of them was kept"
+            )
+        if only and is_whole(self._backing, root):
+            self._add_root(root, landing, nodes, done)
+        else:
+            self._write_last(root, upper_nodes, landing, nodes, done)
+
+    def _add_root(self, root: bytes, landing: Landing, nodes: bytes, done: Done) -> None:
+        """The blob is here: only its root is new, unless it vanishes or turns out damaged meanwhile."""
+        backing, size = self._backing, self.size_bytes
+        present = [False]
+
+        def index(txn: Txn) -> None:
+            row = backing.catalog.blob(txn, root)
+            present[0] = (
+                row is not None
+                and row.state is BlobState.PRESENT
+                and not backing.catalog.damaged_segments(txn, row.storage_id)
+            )
+            if present[0]:
+                now_s = backing.clock.now_s()
+                backing.catalog.check_account(txn, root, size, landing.held_by, landing.account_quota_bytes)
+                backing.catalog.put_root(txn, root, landing.held_by, size, now_s)
+
+        def after(error: EdgeError | None) -> None:
+            if error is None and not present[0]:
+                try:
+                    self._write_last(root, b"", landing, nodes, done, wait=False)
+                except EdgeError as failure:
+                    done(failure)
+            else:
+                done(error or Put(root, size, True))
+
+        backing.writer.submit(Job(index=index, done=after), wait=False)
+
+    def _write_last(
+        self, root: bytes, upper_nodes: bytes, landing: Landing, nodes: bytes, done: Done, *, wait: bool = True
+    ) -> None:
+        key, value = self._sealed(nodes, last=True)
+        submit_landing(
+            self._backing,
+            root,
+            BlobRow(self._storage_id, self.size_bytes, self._backing.now_ms(), landing.content_type),
+            upper_nodes,
+            landing,
+            done,
+            bulk=_put(key, value),
+            held_bytes=len(value),
+            broken=lambda: self._error,
+        )
+
+
+def submit_landing(
+    backing: Backing,
+    root: bytes,
+    row: BlobRow,
+    upper_nodes: bytes,
+    landing: Landing,
+    done: Done,
+    *,
+    bulk: Change | None = None,
+    held_bytes: int = 0,
+    broken: Callable[[], EdgeError | None] = lambda: None,
+    also: Change | None = None,
+) -> None:
+    """Queue the commit that makes a blob visible; `also` joins its index change. `done` on the writer thread.
+
+    `broken` is asked inside the transaction whether an earlier commit of this blob failed.
+    """
+    rows = list(upper.chunks(upper_nodes, row.storage_id))
+    failed: list[EdgeError] = []
+    while len(rows) > _UPPER_ROWS_A_JOB:
+        part, rows = rows[:_UPPER_ROWS_A_JOB], rows[_UPPER_ROWS_A_JOB:]
+        job = Job(index=_put_rows(backing, part), urgent=False)
+        job.done = lambda error: failed.append(error) if error is not None else None
+        backing.writer.submit(job, wait=False)
+    admitted: list[Admission] = []
+
+    def index(txn: Txn) -> None:
+        problem = broken() or (failed[0] if failed else None)
+        if problem is not None:
+            raise problem
+        admitted[:] = [
+            backing.catalog.admit(
+                txn,
+                root,
+                row,
+                landing.held_by,
+                backing.clock.now_s(),
+                quota_bytes=backing.settings.quota_bytes,
+                account_quota_bytes=landing.account_quota_bytes,
+            )
+        ]
+        if not admitted[0].already:
+            _put_rows(backing, rows)(txn)
+        if also is not None:
+            also(txn)
+
+    def after(error: EdgeError | None) -> None:
+        if error is not None:
+            give_up(backing, row.storage_id)
+            done(error)
+            return
+        backing.ids.settle(row.storage_id)
+        if admitted[0].replaced:
+            backing.board.bump()
+        if admitted[0].freed:
+            clear_soon(backing, admitted[0].freed)
+        done(Put(root, row.size_bytes, admitted[0].already))
+
+    backing.writer.submit(Job(bulk, index, held_bytes, True, after), wait=False)
+
+
+def give_up(backing: Backing, storage_id: int) -> None:
+    """Doom the content written under an id that will never be visible. Does nothing for id 0."""
+    if not storage_id:
+        return
+
+    def doom(txn: Txn) -> None:
+        if backing.catalog.owner_of(txn, storage_id) is None:
+            backing.catalog.doom(txn, storage_id)
+
+    def doomed(error: EdgeError | None) -> None:
+        backing.ids.settle(storage_id)  # on failure the sweep of abandoned ids finds it
+        if error is None:
+            clear_soon(backing, [storage_id])
+
+    try:
+        backing.writer.submit(Job(index=doom, done=doomed), wait=False)
+    except Interrupted:
+        return  # closing: the next sweep finds the id in a dead range
+
+
+def is_whole(backing: Backing, root: bytes) -> bool:
+    """Whether the blob is here and not known to be damaged."""
+    try:
+        with backing.index.reading() as txn:
+            row = backing.catalog.blob(txn, root)
+            return (
+                row is not None
+                and row.state is BlobState.PRESENT
+                and not backing.catalog.damaged_segments(txn, row.storage_id)
+            )
+    except BlobDamaged:
+        return False
+
+
+def _put(key: bytes, value: bytearray) -> Change:
+    def put(txn: Txn) -> None:
+        txn.put(key, value)
+
+    return put
+
+
+def _put_rows(backing: Backing, rows: list[tuple[bytes, bytes]]) -> Change:
+    def put(txn: Txn) -> None:
+        for key, value in rows:
+            txn.put(key, value, db=backing.catalog.upper)
+
+    return put
