@@ -17,7 +17,7 @@ class Proven:
     @property
     def offset_bytes(self) -> int: ...
     @property
-    def data(self) -> memoryview: ...
+    def data(self) -> memoryview | bytes: ...
 
 @final
 class Subtree:
@@ -27,11 +27,15 @@ class Subtree:
         """`size_bytes` of the blob from chunk `first` on must hash to `cv`."""
 
     @property
-    def next_bytes(self) -> int | None:
-        """Bytes of the next node or leaf, which `feed` takes only whole; None when all is proven."""
+    def missing_bytes(self) -> int | None:
+        """How many more bytes the next node or leaf needs; None when all is proven."""
+
+    @property
+    def next_chunk(self) -> int | None:
+        """First chunk of the next node or leaf; None when all is proven."""
 
     def feed(self, view: memoryview, start: int) -> tuple[int, list[Proven]]:
-        """Take whole nodes and leaves from position `start`: (position after them, what they prove).
+        """Take `view` from `start` to its end, or to the end of the subtree: (position after, proven).
 
         Raises Mismatch when anything differs; nothing of that feed is then proven, nor of any later one.
         """

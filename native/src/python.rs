@@ -161,7 +161,11 @@ impl Proven {
 
 /// One whole subtree on its way to being proven: `size_bytes` from chunk `first`, hashing to `cv`.
 #[pyclass(module = "content.bao._native")]
-struct Subtree(subtree::Subtree);
+struct Subtree {
+    tree: subtree::Subtree,
+    /// The beginning of a node or leaf whose rest was not fed yet: less than one group.
+    held: Vec<u8>,
+}
 
 #[pymethods]
 impl Subtree {
@@ -184,37 +188,68 @@ impl Subtree {
             return Err(PyValueError::new_err("the subtree ends beyond 2**64 bytes"));
         }
         let cv = chaining_value("cv", cv)?;
-        Ok(Self(subtree::Subtree::new(cv, first, size_bytes, is_root)))
+        Ok(Self { tree: subtree::Subtree::new(cv, first, size_bytes, is_root), held: Vec::new() })
     }
 
-    /// Bytes of the next node or leaf, which `feed` takes only whole; None when all is proven.
+    /// How many more bytes the next node or leaf needs; None when all is proven.
     #[getter]
-    fn next_bytes(&self) -> Option<usize> {
-        self.0.next_bytes()
+    fn missing_bytes(&self) -> Option<usize> {
+        self.tree.next_bytes().map(|bytes| bytes - self.held.len())
     }
 
-    /// Take whole nodes and leaves of `view` from position `start`: (position after them, what they prove).
+    /// First chunk of the next node or leaf; None when all is proven.
+    #[getter]
+    fn next_chunk(&self) -> Option<u64> {
+        self.tree.next_chunk()
+    }
+
+    /// Take `view` from `start` to its end, or to the end of the subtree: (position after that, what is proven).
     fn feed<'py>(
         &mut self,
         py: Python<'py>,
         view: &Bound<'py, PyAny>,
         start: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        let start = number("start", start)? as usize;
+        let mut at = number("start", start)? as usize;
         let borrowed = Borrowed::of(view)?;
-        let Some(bytes) = borrowed.bytes().get(start..) else {
+        let bytes = borrowed.bytes();
+        if at > bytes.len() {
             return Err(PyValueError::new_err("start lies beyond the view"));
-        };
-        let inner = &mut self.0;
-        let (used, proven) = fenced(py, bytes.len(), || inner.feed(&Simd::detected(), bytes))?
+        }
+        if !self.held.is_empty() {
+            at += self.hold(&bytes[at..]);
+            if self.missing_bytes() != Some(0) {
+                return (at, PyList::empty(py)).into_pyobject(py);
+            }
+        }
+        let rest = &bytes[at..];
+        let (tree, held) = (&mut self.tree, &self.held);
+        let (used, proven) = fenced(py, rest.len() + held.len(), || tree.feed(&Simd::detected(), held, rest))?
             .map_err(|bad| Mismatch::new_err((bad.first, bad.stop)))?;
         let pieces = PyList::empty(py);
         for piece in proven {
-            let range = PySlice::new(py, (start + piece.start) as isize, (start + piece.stop) as isize, 1);
-            let data = view.get_item(range)?.unbind();
-            pieces.append(Proven { offset_bytes: piece.offset, data })?;
+            let data = if piece.in_head {
+                PyBytes::new(py, &self.held[piece.start..piece.stop]).into_any()
+            } else {
+                view.get_item(PySlice::new(py, (at + piece.start) as isize, (at + piece.stop) as isize, 1))?
+            };
+            pieces.append(Proven { offset_bytes: piece.offset, data: data.unbind() })?;
         }
-        (start + used, pieces).into_pyobject(py)
+        self.held.clear();
+        at += used;
+        if self.tree.next_bytes().is_some() {
+            at += self.hold(&bytes[at..]);
+        }
+        (at, pieces).into_pyobject(py)
+    }
+}
+
+impl Subtree {
+    /// Keep the front of `bytes` towards the next node or leaf; how many were kept.
+    fn hold(&mut self, bytes: &[u8]) -> usize {
+        let missing = self.missing_bytes().unwrap_or(0).min(bytes.len());
+        self.held.extend_from_slice(&bytes[..missing]);
+        missing
     }
 }
 

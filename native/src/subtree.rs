@@ -15,10 +15,11 @@ pub struct Mismatch {
     pub stop: u64,
 }
 
-/// Proven bytes: `offset` in the blob, `start..stop` in what was fed.
+/// Proven bytes: `offset` in the blob, `start..stop` in the head or in the data that were fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proven {
     pub offset: u64,
+    pub in_head: bool,
     pub start: usize,
     pub stop: usize,
 }
@@ -58,16 +59,27 @@ impl Subtree {
         self.stack.last().map(|next| if next.is_leaf() { next.bytes as usize } else { NODE_BYTES })
     }
 
-    /// Take whole nodes and leaves from the front of `data`: how many bytes were used, and what they prove.
-    pub fn feed(&mut self, simd: &Simd, data: &[u8]) -> Result<(usize, Vec<Proven>), Mismatch> {
+    /// First chunk of the next node or leaf; `None` when everything is proven.
+    pub fn next_chunk(&self) -> Option<u64> {
+        self.stack.last().map(|next| next.first)
+    }
+
+    /// Take the next node or leaf from `head`, unless that is empty, then whole ones from the front of
+    /// `data`: how many bytes of `data` were used, and what they prove.
+    pub fn feed(&mut self, simd: &Simd, head: &[u8], data: &[u8]) -> Result<(usize, Vec<Proven>), Mismatch> {
         if let Some(bad) = self.failed {
             return Err(bad);
         }
+        assert!(head.is_empty() || Some(head.len()) == self.next_bytes());
         let mut proven = Vec::with_capacity(data.len() / (2 * GROUP_BYTES) + 2);
-        let mut at = 0;
         let mut batch = Batch::default();
+        if !head.is_empty() {
+            let whole = self.take(head, true, 0, &mut batch, &mut proven);
+            assert!(whole == Some(head.len()));
+        }
+        let mut at = 0;
         loop {
-            let used = self.gather(&data[at..], at, &mut batch, &mut proven);
+            let used = self.gather(data, at, &mut batch, &mut proven);
             at += used;
             if let Err(bad) = batch.check(simd) {
                 self.failed = Some(bad);
@@ -79,29 +91,40 @@ impl Subtree {
         }
     }
 
-    /// Follow the claims up to 16 leaves on, leaving their comparison to `batch`.
-    fn gather<'a>(&mut self, data: &'a [u8], base: usize, batch: &mut Batch<'a>, proven: &mut Vec<Proven>) -> usize {
-        let mut rest = data;
-        while let Some(next) = self.stack.last().copied() {
-            if batch.is_full() {
-                break;
-            }
-            if next.is_leaf() {
-                let Some((leaf, after)) = rest.split_at_checked(next.bytes as usize) else { break };
-                let start = base + data.len() - rest.len();
-                note(proven, Proven { offset: next.first * CHUNK_BYTES as u64, start, stop: start + leaf.len() });
-                batch.leaf(next, leaf);
-                self.stack.pop();
-                rest = after;
-            } else {
-                let Some((node, after)) = rest.split_first_chunk::<NODE_BYTES>() else { break };
-                batch.node(next, node);
-                self.stack.pop();
-                self.open(next, node);
-                rest = after;
-            }
+    /// Follow the claims of `data` from `at` up to 16 leaves on, leaving their comparison to `batch`.
+    fn gather<'a>(&mut self, data: &'a [u8], at: usize, batch: &mut Batch<'a>, proven: &mut Vec<Proven>) -> usize {
+        let mut used = 0;
+        while !batch.is_full() {
+            let Some(more) = self.take(&data[at + used..], false, at + used, batch, proven) else { break };
+            used += more;
         }
-        data.len() - rest.len()
+        used
+    }
+
+    /// Follow the claim of the next node or leaf at the front of `data`, if it is there as a whole.
+    fn take<'a>(
+        &mut self,
+        data: &'a [u8],
+        in_head: bool,
+        start: usize,
+        batch: &mut Batch<'a>,
+        proven: &mut Vec<Proven>,
+    ) -> Option<usize> {
+        let next = *self.stack.last()?;
+        if next.is_leaf() {
+            let leaf = data.get(..next.bytes as usize)?;
+            let offset = next.first * CHUNK_BYTES as u64;
+            note(proven, Proven { offset, in_head, start, stop: start + leaf.len() });
+            batch.leaf(next, leaf);
+            self.stack.pop();
+            Some(leaf.len())
+        } else {
+            let node = data.first_chunk::<NODE_BYTES>()?;
+            batch.node(next, node);
+            self.stack.pop();
+            self.open(next, node);
+            Some(NODE_BYTES)
+        }
     }
 
     fn open(&mut self, above: Pending, node: &[u8; NODE_BYTES]) {
@@ -121,7 +144,7 @@ fn note(proven: &mut Vec<Proven>, more: Proven) {
         return;
     }
     match proven.last_mut() {
-        Some(last) if last.stop == more.start => last.stop = more.stop,
+        Some(last) if last.stop == more.start && last.in_head == more.in_head => last.stop = more.stop,
         _ => proven.push(more),
     }
 }
