@@ -24,15 +24,16 @@ ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 DEPS := $(VENV)/.installed-requirements
+INSTALLED := $(VENV)/.installed-product
 NATIVE := content/bao/_native.abi3.so
 RUST := $(shell find native/src -name '*.rs' 2>/dev/null)
 
-.PHONY: help setup run test check format bench faults fuzz mutants lock clean
+.PHONY: missing-library help setup run test check format bench faults fuzz mutants lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
-setup: $(NATIVE) ## create .venv with the product in it, native part built; nothing to do when up to date
+setup: $(INSTALLED) ## create .venv with the product in it, native part built; nothing to do when up to date
 
 # Any interpreter that is new enough will do: the usual one first, then by name. PYTHON=/path decides alone.
 $(PY):
@@ -54,13 +55,14 @@ $(DEPS): requirements-dev.lock | $(PY)
 	@touch $@
 
 # Editable, and the only way to install: the native library lands beside its stub, so an edit of Rust or of
-# the entry points makes this file old and nothing else does.
-$(NATIVE): pyproject.toml native/Cargo.toml native/Cargo.lock $(RUST) $(DEPS)
+# the entry points makes the installation old and nothing else does; a library that was removed is built again.
+$(INSTALLED): pyproject.toml native/Cargo.toml native/Cargo.lock $(RUST) $(DEPS) $(if $(wildcard $(NATIVE)),,missing-library)
 	@command -v cargo >/dev/null 2>&1 || { \
 	    echo "make: cargo is not on PATH: install a Rust toolchain (1.85 or newer; rustup, or Debian's rustc-web cargo-web)" >&2; \
 	    exit 1; }
 	@echo "setup: native library and console scripts"
-	@$(PY) -m pip --disable-pip-version-check install --quiet --no-build-isolation --no-deps --editable .
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m pip --disable-pip-version-check install --quiet \
+	    --no-build-isolation --no-deps --editable .
 	@touch $@
 
 run: setup ## start a node with real content in it and print commands to try [PORT=8080] [DATA=dir]
@@ -85,18 +87,26 @@ bench: setup ## measure every promised number into build/bench.json [ONLY=id]
 faults: setup ## long fault tests: kill -9, full disk, flipped bits [SUITE=store ROUNDS=200 SEED=n]
 	@$(PY) -m tests.faults $(SUITE) $(ROUNDS) $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 
-fuzz: setup ## coverage-guided fuzzing of one parser [TARGET=name SECONDS=60 | RUNS=n]
+# Guidance by coverage where its library exists for this machine; blind mutation elsewhere, said aloud by the runner.
+FUZZ_DEPS := $(VENV)/.installed-fuzz
+$(FUZZ_DEPS): requirements-fuzz.lock $(DEPS)
+	@$(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all: \
+	    --requirement requirements-fuzz.lock || echo "setup: no coverage guidance for this machine" >&2
+	@touch $@
+
+fuzz: setup $(FUZZ_DEPS) ## coverage-guided fuzzing of one parser [TARGET=name SECONDS=60 | RUNS=n]
 	@$(PY) -m tests.fuzz "$(TARGET)" --seconds $(SECONDS) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 mutants: setup ## break the code on purpose, patch by patch: a test must notice each [ONLY=word]
 	@$(PY) -m tests.mutants $(ONLY)
 
-lock: setup ## write the lock files again after a change of dependencies (needs uv)
+UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+
+lock: ## write the lock files again after a change of dependencies (needs uv)
 	@command -v uv >/dev/null 2>&1 || { echo "make: uv is not on PATH (pip install uv)" >&2; exit 1; }
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	    pyproject.toml --output-file requirements.lock
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	    pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(UV_COMPILE) pyproject.toml --output-file requirements.lock
+	@$(UV_COMPILE) pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(UV_COMPILE) pyproject.toml --extra fuzz --constraint requirements.lock --output-file requirements-fuzz.lock
 
 clean: ## remove .venv, build/ and the native library
 	@rm -rf $(VENV) build native/target $(NATIVE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
