@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from runtime.clock import Clock
 from runtime.errors import UsageError
 
 FORMATS: Final = ("off", "combined", "json")
@@ -31,7 +32,9 @@ class LogSettings:
     # Standard error, where a container's other logs go; standard output carries data only.
     access_file: str = field(default="-", metadata={"doc": 'access log file; "-" is standard error'})
     # About a second of one worker's top speed; 300 bytes each make 20 MB at worst.
-    queue_lines: int = field(default=65536, metadata={"doc": "records held for the writer before new ones are dropped"})
+    queue_lines: int = field(
+        default=65536, metadata={"doc": "records held for the writer before new ones are dropped"}
+    )
 
     def __post_init__(self) -> None:
         if self.access not in FORMATS:
@@ -58,17 +61,23 @@ class Record(NamedTuple):
 class AccessLog:
     """An open access log."""
 
-    def __init__(self, settings: LogSettings) -> None:
+    def __init__(self, settings: LogSettings, clock: Clock) -> None:
         """Opens the file and starts the writer. Raises `UsageError` when it cannot be opened."""
         self._settings = settings
+        self.clock = clock
         self._format = json_line if settings.access == "json" else combined_line
         self._queue: deque[Record] = deque()
-        self._fd = self._open()
+        self._fd = self._open_file()
         self._stop = threading.Event()
         self._reopen = False
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
+
+    @classmethod
+    def open(cls, settings: LogSettings, clock: Clock) -> "AccessLog | None":
+        """The log that `settings` ask for; None when they ask for none."""
+        return None if settings.access == "off" else cls(settings, clock)
 
     def record(self, record: Record) -> bool:
         """Queue one line; False when it was dropped because the writer is behind. Under 1 us."""
@@ -87,7 +96,7 @@ class AccessLog:
         self._stop.set()
         self._thread.join(5.0)
 
-    def _open(self) -> int:
+    def _open_file(self) -> int:
         path = self._settings.access_file
         if path == "-":
             return os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)
@@ -108,7 +117,7 @@ class AccessLog:
 
     def _swap(self) -> None:
         try:
-            fresh = self._open()
+            fresh = self._open_file()
         except UsageError:
             return  # the old file still takes lines
         os.close(self._fd)

@@ -104,7 +104,7 @@ class ChunkedBody:
         head = line if end < 0 else line[:end]
         if b"\n" in head or b"\r" in head[:-1] or (end >= 0 and b"\r" in head):
             raise Refused(400, "a line of the chunked body does not end in CRLF")
-        if end < 0 and len(line) >= bound + 2 or (end < 0 and bound == 0 and line != b"\r"):
+        if end < 0 and (len(line) >= bound + 2 or (bound == 0 and line != b"\r")):
             self._too_long()
         return at + end if end >= 0 else -1
 

@@ -26,9 +26,9 @@ from typing import Final
 from net.answer import Answer, Hit
 from net.http1 import Request
 from net.incoming import Incoming, empty_body, incoming_for
-from net.outgoing import ClientGone, Outgoing, Part, Pumped
+from net.outgoing import ClientGone, Outgoing, Part, Pumped, begin, free
 from net.refusal import Refused
-from net.response import CONTINUE, Framing, error_answer, framing, head, length_of
+from net.response import CONTINUE
 from net.serving import LOG, Serving
 from net.wheel import UNWATCHED
 from net.wire import Wire
@@ -50,34 +50,15 @@ class Phase(Enum):
     CLOSED = auto()
 
 
+_LATE: Final = {Phase.HANDSHAKE: "timeout_tls_handshake", Phase.DISCARD: "timeout_body"}
+
+
 class Connection:
     """A client's connection, from accept to close."""
 
-    __slots__ = (
-        "__weakref__",
-        "_body_due_s",
-        "_hit_head",
-        "_idle",
-        "_inbox",
-        "_incoming",
-        "_interim",
-        "_keep",
-        "_loop",
-        "_mark",
-        "_out",
-        "_phase",
-        "_refuse",
-        "_request",
-        "_scanned",
-        "_serving",
-        "_started_s",
-        "_task",
-        "_wire",
-        "due_s",
-        "wheel_turn",
-    )
-
-    def __init__(self, wire: Wire, serving: Serving, loop: asyncio.AbstractEventLoop, *, refuse: bool) -> None:
+    def __init__(
+        self, wire: Wire, serving: Serving, loop: asyncio.AbstractEventLoop, *, refuse: bool
+    ) -> None:
         """Take over `wire`. `refuse`: answer its first request 503 and close."""
         self._wire, self._serving, self._loop, self._refuse = wire, serving, loop, refuse
         self._phase = Phase.HEAD if wire.tls is None else Phase.HANDSHAKE
@@ -85,14 +66,12 @@ class Connection:
         self._inbox = b""
         self._scanned = 0
         self._hit_head = b""
-        self._interim = b""  # what the kernel did not take of a "100 Continue"
         self._request: Request | None = None
         self._incoming: Incoming | None = None
         self._task: asyncio.Task[Answer] | None = None
         self._out: Outgoing | None = None
         self._keep = True
         self._mark = 0
-        self._body_due_s = 0.0
         self._started_s = serving.now_s
         limits = serving.limits
         self.wheel_turn = UNWATCHED
@@ -119,7 +98,7 @@ class Connection:
                     return
         try:
             self._received(data)
-        except Exception:  # a bug of ours ends this connection, not the process
+        except Exception:  # noqa: BLE001  # a bug of ours ends this connection, not the process
             LOG.exception("a connection failed")
             self.abort()
 
@@ -182,9 +161,9 @@ class Connection:
                 taken = hit.lend(0, stop, self._send_first)
             else:
                 taken = self._send_first(b"")
-        except Exception as error:  # before a byte left: the client gets an error answer
+        except Exception as error:  # noqa: BLE001  # before a byte left: an error answer can be given
             self._make_whole(request)
-            self._answer(self._error(error))
+            self._answer(self._serving.error(error))
         else:
             wire = self._wire
             if taken == len(head_bytes) + size and (wire.tls is None or not wire.tls.held_bytes):
@@ -210,7 +189,7 @@ class Connection:
     def _make_whole(self, data: bytes) -> None:
         """Read the request of a hit in full, now that more than its target is needed."""
         taken = self._serving.heads.take(data)
-        assert taken is not None and taken[1] == len(data)
+        assert taken is not None, "what was in the memo is whole"
         self._idle = False
         self._start(taken[0])
 
@@ -276,8 +255,8 @@ class Connection:
                 raise Busy("this server has as many connections as it may hold")
             hit = serving.hit(request.target.encode()) if request.plain and request.method == "GET" else None
             answer = serving.app.decide(request) if hit is None else None
-        except Exception as error:  # whatever the app raises, its client gets an answer
-            self._answer(self._error(error))
+        except Exception as error:  # noqa: BLE001  # whatever the app raises, its client gets an answer
+            self._answer(self._serving.error(error))
             return
         if hit is not None:
             self._out = Outgoing.rest_of_hit(hit, serving.opening.ok + hit.head, 0)
@@ -300,22 +279,16 @@ class Connection:
             error = task.exception()
         if self._phase is Phase.CLOSED:
             if error is None:
-                _free(task.result())
+                free(task.result())
             return
-        self._answer(task.result() if error is None else self._error(error))
+        self._answer(task.result() if error is None else self._serving.error(error))
         self._serve_inbox()
 
     def _refused(self, refused: Refused) -> None:
         """Nobody knows where the next request begins: answer and close."""
         self._phase, self._request, self._keep = Phase.ANSWER, None, False
         self._serving.meter.count("parse_errors")
-        self._answer(self._error(refused))
-
-    def _error(self, error: BaseException) -> Answer:
-        if not isinstance(error, EdgeError):
-            LOG.error("a request failed by a bug", exc_info=error)
-            error = EdgeError("internal fault", hint="the node's log has more")
-        return error_answer(error, retry_after_s=self._serving.limits.retry_after_s)
+        self._answer(self._serving.error(refused))
 
     # ---- request bodies
 
@@ -341,70 +314,41 @@ class Connection:
             self._wait(self._serving.limits.answer_s)
 
     def _read_on(self) -> None:
-        """A handler asks for more of the body; its wait is timed by what the client sends."""
+        """A handler asks for more of the body; while it waits, the client is timed."""
         incoming, limits, now_s = self._incoming, self._serving.limits, self._serving.now_s
         if incoming is None or self._phase is not Phase.ANSWER:
             return
         self._wire.read(True)
         if incoming.wanted:
-            moved = incoming.received_bytes - self._mark
-            if moved >= limits.progress_bytes or self._body_due_s <= now_s:
-                self._mark, self._body_due_s = incoming.received_bytes, now_s + limits.body_idle_s
-            self._wait(self._body_due_s - now_s)
+            self._wait(incoming.due_s(now_s, limits.body_idle_s, limits.progress_bytes) - now_s)
 
     def _say_continue(self) -> None:
         try:
             taken = self._wire.sendmsg((CONTINUE,))
         except BlockingIOError:
-            taken = 0
+            return  # it does not read; RFC 9110 §10.1.1 has it go on without, after a while
         except OSError:
-            return  # the next read tells
-        self._interim = CONTINUE[taken:]
-        if self._interim or self._wire.held_bytes:
+            taken = 0
+        if taken < len(CONTINUE):
+            self._loop.call_soon(self.abort)  # broken, or no room for 25 bytes
+        elif self._wire.held_bytes:
             self._wire.write(True)
 
     # ---- sending
 
     def _answer(self, answer: Answer) -> None:
         """Begin to send `answer`; the request in progress is answered by it."""
-        request = self._request
-        http_1_1 = request is None or request.version == (1, 1)
-        is_head = request is not None and request.method == "HEAD"
+        serving, request, incoming = self._serving, self._request, self._incoming
+        keep = self._keep and not (answer.close or serving.draining)
+        if incoming is not None:
+            keep = keep and incoming.worth_reading(serving.limits.discard_bytes)
         try:
-            how = framing(answer, http_1_1=http_1_1, is_head=is_head)
-            keep = self._keep and not (answer.close or self._serving.draining or how is Framing.CLOSE)
-            keep = keep and (is_head or how is not Framing.CLOSE) and self._body_allows_more()
-            opening = self._serving.opening.lines(answer.status)
-            head_bytes = self._interim + head(answer, opening, how, http_1_1=http_1_1, keep_alive=keep)
-            length = length_of(answer) if how is Framing.LENGTH else 0
+            self._out, self._keep = begin(answer, request, serving.opening, keep_alive=keep)
         except ValueError as error:
-            _free(answer)
-            self._answer(self._error(error))
+            free(answer)
+            self._answer(serving.error(error))
             return
-        self._keep, self._interim = keep, b""
-        if is_head or how is Framing.NONE:
-            _free(answer)
-            answer.body, how = None, Framing.NONE
-        self._out = Outgoing(
-            head_bytes,
-            (answer.body,) if isinstance(answer.body, bytes) else answer.body or (),
-            how,
-            length,
-            status=answer.status,
-            kind=answer.kind,
-            account=answer.account,
-        )
         self._pump()
-
-    def _body_allows_more(self) -> bool:
-        """Whether what is unread of the request body is worth reading to keep the connection."""
-        incoming = self._incoming
-        if incoming is None or incoming.complete:
-            return True
-        left = incoming.left_bytes
-        if incoming.broken or incoming.unasked or left is None:
-            return False
-        return left <= self._serving.limits.discard_bytes
 
     def _writable(self) -> None:
         try:
@@ -414,18 +358,13 @@ class Connection:
             if self._out is not None:
                 self._pump()
                 self._serve_inbox()
-            elif self._interim:
-                self._say_rest()
             else:
                 self._wire.write(False)
         except OSError:
             self._lost()
-        except Exception:
+        except Exception:  # noqa: BLE001  # as in `_readable`
             LOG.exception("a connection failed")
             self.abort()
-
-    def _say_rest(self) -> None:
-        self._interim = self._interim[self._wire.sendmsg((self._interim,)) :]
 
     def _pump(self) -> None:
         """Send as much of the response as the kernel takes and its turn allows."""
@@ -436,7 +375,7 @@ class Connection:
         except ClientGone:
             self.abort()
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever a body raises breaks it off
             self._broke(out, error)
             return
         if state is Pumped.DONE and not wire.held_bytes:
@@ -465,7 +404,7 @@ class Connection:
             return
         self._out = None
         out.close()
-        self._answer(self._error(error))
+        self._answer(self._serving.error(error))
 
     def _done(self, out: Outgoing) -> None:
         """The response has left whole."""
@@ -525,12 +464,14 @@ class Connection:
             self.abort()
 
     def _late_phase(self) -> str:
+        """The meter's name of what took too long."""
         if self._phase is Phase.HEAD:
             return "timeout_header" if self._inbox else "timeout_keep_alive"
-        if self._phase is Phase.ANSWER:
-            waits_for_body = self._incoming is not None and self._incoming.wanted
-            return "timeout_write" if self._out is not None else "timeout_body" if waits_for_body else "timeout_answer"
-        return {Phase.HANDSHAKE: "timeout_tls_handshake", Phase.DISCARD: "timeout_body"}.get(self._phase, "")
+        if self._phase is not Phase.ANSWER:
+            return _LATE.get(self._phase, "")
+        if self._out is not None:
+            return "timeout_write"
+        return "timeout_body" if self._incoming is not None and self._incoming.wanted else "timeout_answer"
 
     def _hurry_handler(self) -> None:
         """Fail the body the handler waits for, or end the handler."""
@@ -567,10 +508,3 @@ class Connection:
         self._serving.left(self)
         if self._task is not None:
             self._task.cancel()
-
-
-def _free(answer: Answer) -> None:
-    """Let an answer whose body will not be sent free what it holds."""
-    close = getattr(answer.body, "close", None)
-    if close is not None:
-        close()

@@ -41,8 +41,11 @@ _LENGTH: Final = re.compile(r"[0-9]{1,19}")
 _END: Final = b"\r\n\r\n"
 # What makes an answer depend on more than the target, or is a secret not to be kept in a memo.
 _PERSONAL: Final = frozenset(
-    ("authorization", "proxy-authorization", "cookie", "range", "if-range", "if-match", "if-none-match")
-    + ("if-modified-since", "if-unmodified-since", "content-length", "transfer-encoding", "expect")
+    (
+        *("authorization", "proxy-authorization", "cookie"),
+        *("range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"),
+        *("content-length", "transfer-encoding", "expect"),
+    )
 )
 # A generation of the memo holds this many blocks of at most that size: 2 x 512 x 1 KiB = 1 MiB.
 _MEMO_TAILS: Final = 512
@@ -182,7 +185,8 @@ def parse_fields(block: bytes, count_max: int) -> Fields:
 def _field(line: bytes) -> tuple[str, str]:
     found = _FIELD.fullmatch(line)
     if found is None:
-        why = "a field line is folded (obs-fold)" if line[:1] in (b" ", b"\t") else "a field line is malformed"
+        folded = line[:1] in (b" ", b"\t")
+        why = "a field line is folded (obs-fold)" if folded else "a field line is malformed"
         # The line may hold a credential: only what stands before its first separator is shown.
         raise Refused(400, why, where=_shown(re.split(rb"[: \t]", line.lstrip(), maxsplit=1)[0]))
     return found[1].decode("ascii").lower(), found[2].rstrip(b" \t").decode("latin-1")
@@ -260,7 +264,7 @@ def _check_coding(coding: str) -> None:
     if codings == ["chunked"]:
         return
     if codings[-1] != "chunked" or codings.count("chunked") > 1 or "" in codings:
-        raise Refused(400, "chunked is not the last transfer coding, so the body has no end", where=coding[:200])
+        raise Refused(400, "chunked is not the last transfer coding: the body has no end", where=coding[:200])
     raise Refused(501, "no transfer coding but chunked is understood", where=coding[:200])
 
 

@@ -18,8 +18,10 @@ class Incoming:
 
     __slots__ = (
         "_body",
+        "_due_s",
         "_error",
         "_expected",
+        "_mark",
         "_queue",
         "_read_on",
         "_room_bytes",
@@ -47,6 +49,8 @@ class Incoming:
         self._queue: deque[bytes] = deque()
         self._error: EdgeError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._mark = 0
+        self._due_s = 0.0
         self.held_bytes = 0
         self.received_bytes = 0
 
@@ -75,10 +79,20 @@ class Incoming:
         """Whether the client waits for a "100 Continue" that nobody sent."""
         return self._expected and not self.received_bytes
 
-    @property
-    def left_bytes(self) -> int | None:
-        """Bytes still to come, None when only the client knows."""
-        return self._body.left_bytes if isinstance(self._body, FixedBody) else None
+    def worth_reading(self, most_bytes: int) -> bool:
+        """Whether the rest is certain to come and at most `most_bytes` long (or there is none)."""
+        if self._body.complete:
+            return True
+        if self._error is not None or self.unasked or not isinstance(self._body, FixedBody):
+            return False
+        return self._body.left_bytes <= most_bytes
+
+    def due_s(self, now_s: float, idle_s: float, progress_bytes: int) -> float:
+        """By when more must arrive: `idle_s` from when the last `progress_bytes` were complete."""
+        # A due time in the past means that the handler was slow, not the client.
+        if self.received_bytes - self._mark >= progress_bytes or self._due_s <= now_s:
+            self._mark, self._due_s = self.received_bytes, now_s + idle_s
+        return self._due_s
 
     def feed(self, data: bytes, *, keep: bool = True) -> int:
         """Take what of `data` belongs to this body and return how much that was; raises `Refused`."""

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum, auto
 from typing import Final
 
-from net.answer import Hit, Piece, Use
-from net.response import LAST_CHUNK, Framing
+from net.answer import Answer, Hit, Piece, Use
+from net.http1 import Request
+from net.response import LAST_CHUNK, Framing, Opening, framing, head, length_of
 
 Part = bytes | memoryview
 SendMsg = Callable[[Sequence[Part]], int]
@@ -231,3 +232,33 @@ class Outgoing:
         self._parts.append(part)
         self._queued += len(part)
         self._overhead += len(part)
+
+
+def begin(
+    answer: Answer, request: Request | None, opening: Opening, *, keep_alive: bool
+) -> tuple[Outgoing, bool]:
+    """`answer` to `request` (None: to one that could not be read) ready to be sent, and whether the
+    connection may be kept after it. Raises `ValueError` when the answer contradicts itself.
+    """
+    http_1_1 = request is None or request.version == (1, 1)
+    is_head = request is not None and request.method == "HEAD"
+    how = framing(answer, http_1_1=http_1_1, is_head=is_head)
+    keep_alive = keep_alive and (is_head or how is not Framing.CLOSE)
+    lines = opening.lines(answer.status)
+    head_bytes = head(answer, lines, how, http_1_1=http_1_1, keep_alive=keep_alive)
+    length = length_of(answer) if how is Framing.LENGTH else 0
+    items = (answer.body,) if isinstance(answer.body, bytes) else answer.body or ()
+    if is_head or how is Framing.NONE:
+        free(answer)
+        items, how = (), Framing.NONE
+    kind, account = answer.kind, answer.account
+    return Outgoing(
+        head_bytes, items, how, length, status=answer.status, kind=kind, account=account
+    ), keep_alive
+
+
+def free(answer: Answer) -> None:
+    """Let an answer whose body will not be sent free what it holds."""
+    close = getattr(answer.body, "close", None)
+    if close is not None:
+        close()

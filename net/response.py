@@ -4,8 +4,8 @@ Pure. Called by `net.connection` and `net.serving`.
 """
 
 import json
-from enum import Enum, auto
 from email.utils import formatdate
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import Final
 
@@ -42,7 +42,8 @@ class Opening:
         """Move Date to `now_s`, seconds since the epoch; costs nothing within the same second."""
         if int(now_s) != self._second:
             self._second = int(now_s)
-            self._common = f"\r\nDate: {formatdate(self._second, usegmt=True)}\r\nServer: fleek-edge\r\n".encode()
+            date = formatdate(self._second, usegmt=True)
+            self._common = f"\r\nDate: {date}\r\nServer: fleek-edge\r\n".encode()
             self._lines.clear()
             self.ok = self.lines(200)
 

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from net.access_log import AccessLog, Record
-from net.answer import Hit
+from net.answer import Answer, Hit
 from net.app import App
 from net.http1 import HeadReader, Request
 from net.limits import HttpLimits
 from net.meter import Meter
-from net.response import Opening
+from net.response import Opening, error_answer
 from net.wheel import Timed, Wheel
 from runtime.clock import Clock
+from runtime.errors import EdgeError
 
 LOG: Final = logging.getLogger("fleek.net")
 # How late a timeout may be noticed and how old a Date line may be; two wakes a second cost nothing.
@@ -74,14 +75,23 @@ class Serving:
     def joined(self, guest: Guest) -> None:
         """A connection has begun."""
         self.guests.add(guest)
+        self.meter.count("connections_open")
         self.wheel.place(guest)
 
     def left(self, guest: Guest) -> None:
         """A connection has ended; its socket is closed."""
         self.guests.discard(guest)
+        self.meter.count("connections_open", -1)
         self.wheel.drop(guest)
         if not self.guests:
             self.when_empty()
+
+    def error(self, error: BaseException) -> Answer:
+        """The answer that tells a client of `error`; a bug is told to the node's log only."""
+        if not isinstance(error, EdgeError):
+            LOG.error("a request failed by a bug", exc_info=error)
+            error = EdgeError("internal fault", hint="the node's log has more")
+        return error_answer(error, retry_after_s=self.limits.retry_after_s)
 
     def log(
         self,

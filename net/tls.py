@@ -30,10 +30,13 @@ _JOIN_BYTES: Final = 16384
 class TlsContext:
     """The certificate of a listener; replaced whole by `reload`, running sessions keep theirs."""
 
-    def __init__(self, cert: Path, key: Path) -> None:
-        """Loads PEM files (certificate chain, key without a pass phrase). Raises `UsageError`."""
-        self._cert, self._key = cert, key
-        self._context = _load(cert, key)
+    def __init__(self, cert: Path, key: Path, context: ssl.SSLContext) -> None:
+        self._cert, self._key, self._context = cert, key, context
+
+    @classmethod
+    def load(cls, cert: Path, key: Path) -> "TlsContext":
+        """From PEM files: certificate chain, and key without a pass phrase. Raises `UsageError`."""
+        return cls(cert, key, _load(cert, key))
 
     def reload(self) -> None:
         """Read the same two files again; on `UsageError` the old certificate stays in use."""
@@ -42,6 +45,11 @@ class TlsContext:
     def session(self, sock: socket.socket) -> "TlsSession":
         """A server-side session on `sock`, its handshake not begun."""
         return TlsSession(sock, self._context)
+
+
+def check_certificate(cert: Path, key: Path) -> None:
+    """Raise `UsageError` unless the two files would do for a listener."""
+    _load(cert, key)
 
 
 def _load(cert: Path, key: Path) -> ssl.SSLContext:
@@ -115,8 +123,8 @@ class TlsSession:
         left = _WRITE_BYTES
         small: list[bytes | memoryview] = []
         joined = 0
-        for part in parts:
-            part = memoryview(part)[:left]
+        for offered in parts:
+            part = memoryview(offered)[:left]
             left -= len(part)
             if joined + len(part) > _JOIN_BYTES:
                 # Fill the record begun by the small parts, then seal the rest in place.
