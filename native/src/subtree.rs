@@ -72,7 +72,7 @@ impl Subtree {
         }
         assert!(head.is_empty() || Some(head.len()) == self.next_bytes());
         let mut proven = Vec::with_capacity(data.len() / (2 * GROUP_BYTES) + 2);
-        let mut batch = Batch::default();
+        let mut batch = Batch::new();
         if !head.is_empty() {
             let whole = self.take(head, true, 0, &mut batch, &mut proven);
             assert!(whole == Some(head.len()));
@@ -150,7 +150,6 @@ fn note(proven: &mut Vec<Proven>, more: Proven) {
 }
 
 /// Comparisons put off so that they fill the SIMD width.
-#[derive(Default)]
 struct Batch<'a> {
     nodes: Vec<(Pending, &'a [u8; NODE_BYTES])>,
     groups: Vec<(Pending, &'a [u8; GROUP_BYTES])>,
@@ -158,6 +157,11 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
+    fn new() -> Self {
+        // 16 groups come with 16 nodes, and with up to 54 more where a large subtree begins.
+        Self { nodes: Vec::with_capacity(32), groups: Vec::with_capacity(SEGMENT_GROUPS), odd: None }
+    }
+
     fn is_full(&self) -> bool {
         self.groups.len() == SEGMENT_GROUPS || self.odd.is_some()
     }
