@@ -6,7 +6,7 @@ from typing import Final
 
 from runtime.errors import Forbidden, UsageError
 
-SCOPES: Final = ("admin", "put", "pin", "purge", "read")
+ALL_SCOPES: Final = ("admin", "put", "pin", "purge", "read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Principal:
 def checked_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
     """The scopes in their fixed order, each once. Raises UsageError for none or an unknown one."""
     wanted = set(scopes)
-    unknown = sorted(wanted.difference(SCOPES))
+    unknown = sorted(wanted.difference(ALL_SCOPES))
     if unknown or not wanted:
         what = f"unknown scope {unknown[0]!r}" if unknown else "no scope is given"
-        raise UsageError(what, where="--scope", hint="scopes are " + ", ".join(SCOPES))
-    return tuple(scope for scope in SCOPES if scope in wanted)
+        raise UsageError(what, where="--scope", hint="scopes are " + ", ".join(ALL_SCOPES))
+    return tuple(scope for scope in ALL_SCOPES if scope in wanted)

@@ -49,7 +49,15 @@ def test_one_of_several_broken_promises_is_enough() -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["sha-256", "sha-256=abc", "sha-256=:a:", "sha-256=:????:", "=::", "sha-256=:" + "A" * 2000 + ":", "\x00"],
+    [
+        "sha-256",
+        "sha-256=abc",
+        "sha-256=:a:",
+        "sha-256=:????:",
+        "=::",
+        "sha-256=:" + "A" * 2000 + ":",
+        "\x00",
+    ],
 )
 def test_malformed_fields_are_refused(field: str) -> None:
     with pytest.raises(BadRequest):

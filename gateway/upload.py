@@ -1,0 +1,177 @@
+"""`PUT /blake3/<hash>` and `POST /blake3/`: a body streamed into the store.
+
+Memory is bounded by the ingest's queue: a body is read no faster than its segments are taken by
+the writer. Nothing becomes visible before the whole body was hashed, matched what was promised
+(the name, a digest field) and was made durable; the answer comes after that.
+"""
+
+import asyncio
+import json
+import re
+from typing import Any, Final
+
+from blockstore import Blob, Ingest, Put, Root, Store
+from content import names
+from gateway.access import Caller, require
+from gateway.digest import UploadDigests
+from net.answer import Answer
+from net.app import BodyReader
+from net.http1 import Request
+from runtime.errors import BadRequest, BlobDamaged, EdgeError, NotFound, QuotaExceeded, Unverified
+
+# type "/" subtype *( ";" parameter ), RFC 9110 §8.3.1, bounded; quoted parameter values excluded CR/LF
+_MEDIA_TYPE: Final = re.compile(
+    r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}/[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}(?:[ \t]*;[ -~]{1,128})?"
+)
+# What form posts and curl --data-binary put there without anybody having meant it
+_NOT_STORED: Final = ("application/x-www-form-urlencoded", "application/octet-stream")
+
+
+async def put_blob(
+    store: Store, request: Request, root: bytes, principal: Caller | None, body: BodyReader
+) -> Answer:
+    """201 when stored, 200 when it was there, 422 (Unverified) when the bytes do not match."""
+    caller = require(principal, "put")
+    blob = _whole_blob(store, root)
+    if blob is None:
+        return _stored(await _ingest(store, request, caller, body, expected=root), caller)
+    if not request.expect_continue:  # a client that asked first is spared sending what is here already
+        await _compare(blob, body)
+    held_by = Root.account(caller.account)
+    await asyncio.to_thread(store.add_root, root, held_by, quota_bytes=caller.quota_bytes)
+    return _stored(Put(root=root, size_bytes=blob.size_bytes, already=True), caller)
+
+
+async def post_blob(store: Store, request: Request, principal: Caller | None, body: BodyReader) -> Answer:
+    """Store a body under whatever hash it has."""
+    caller = require(principal, "put")
+    return _stored(await _ingest(store, request, caller, body, expected=None), caller, located=True)
+
+
+def _whole_blob(store: Store, root: bytes) -> Blob | None:
+    """The stored blob, None when it is not here or known to be damaged: a PUT then heals it."""
+    try:
+        blob = store.blob(root)
+    except (NotFound, BlobDamaged):
+        return None
+    return None if blob.damaged_segments else blob
+
+
+async def _compare(blob: Blob, body: BodyReader) -> None:
+    """Check a body against the stored bytes, which is cheaper than hashing and writes nothing."""
+    position = 0
+    async for data in body:
+        stop = position + len(data)
+        if stop > blob.size_bytes or blob.read(position, stop) != data:
+            raise Unverified("the bytes are not those of this name", where=names.hex(blob.root))
+        position = stop
+    if position != blob.size_bytes:
+        raise Unverified("the body ends before the blob does", where=names.hex(blob.root))
+
+
+async def _ingest(
+    store: Store,
+    request: Request,
+    caller: Caller,
+    body: BodyReader,
+    *,
+    expected: bytes | None,
+) -> Put:
+    content_type = stored_type(request.fields.get("content-type"))
+    digests = UploadDigests(request.fields.get("content-digest"), request.fields.get("repr-digest"))
+    if expected is not None and digests.blake3 not in (None, expected):
+        raise Unverified("the digest field names another hash than the address", where=names.hex(expected))
+    if request.fields.get("content-encoding") is not None:
+        raise BadRequest(
+            "an encoded body is not decoded here", where="Content-Encoding", hint="send it plain"
+        )
+    _check_quota(store, caller, request.content_length)
+    ingest = store.ingest(expected=expected or digests.blake3, size_hint=request.content_length)
+    try:
+        async for data in body:
+            digests.update(data)
+            if not ingest.has_room:
+                await _room(ingest)
+            ingest.write(data, wait=False)
+        digests.check()
+        return await _finish(ingest, caller, content_type)
+    except BaseException:
+        ingest.abort()
+        raise
+
+
+def _check_quota(store: Store, caller: Caller, content_length: int | None) -> None:
+    """Refuse before a byte is read what the length alone shows to be too much."""
+    if caller.quota_bytes is None or content_length is None:
+        return
+    used_bytes = store.account_bytes(caller.account)
+    if used_bytes + content_length > caller.quota_bytes:
+        raise QuotaExceeded(
+            f"{used_bytes} of {caller.quota_bytes} bytes are used and the body has {content_length}",
+            where=f"account {caller.account}",
+            hint="remove something, or ask the operator for a larger quota",
+        )
+
+
+async def _room(ingest: Ingest) -> None:
+    """Wait until the writer has taken enough that another segment may queue."""
+    loop = asyncio.get_running_loop()
+    room: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(_settle, room, None)
+
+    ingest.ready(wake)
+    await room
+
+
+async def _finish(ingest: Ingest, caller: Caller, content_type: str | None) -> Put:
+    loop = asyncio.get_running_loop()
+    landed: asyncio.Future[Put] = loop.create_future()
+
+    def done(outcome: Put | EdgeError) -> None:
+        loop.call_soon_threadsafe(_settle, landed, outcome)
+
+    ingest.finish_soon(
+        done,
+        root=Root.account(caller.account),
+        content_type=content_type,
+        quota_bytes=caller.quota_bytes,
+    )
+    return await landed
+
+
+def _settle(future: "asyncio.Future[Any]", outcome: object) -> None:
+    if future.done():
+        return  # the request was cancelled while the writer worked
+    if isinstance(outcome, EdgeError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def stored_type(field: str | None) -> str | None:
+    """The media type to keep with the blob, None for the default. Raises BadRequest when malformed."""
+    if field is None:
+        return None
+    text = field.strip()
+    if _MEDIA_TYPE.fullmatch(text) is None:
+        raise BadRequest("malformed Content-Type", where=text[:64])
+    return None if text.partition(";")[0].strip().lower() in _NOT_STORED else text
+
+
+def _stored(put: Put, caller: Caller, *, located: bool = False) -> Answer:
+    name = names.hex(put.root)
+    text = json.dumps({"blake3": name, "cid": names.cid(put.root), "size_bytes": put.size_bytes}) + "\n"
+    fields = [("Content-Type", "application/json"), ("ETag", f'"{name}"')]
+    if located:
+        fields.append(("Location", f"/blake3/{name}"))
+    body = text.encode()
+    return Answer(
+        status=200 if put.already and not located else 201,
+        fields=fields,
+        body=body,
+        length=len(body),
+        kind="upload",
+        account=caller.account,
+    )

@@ -1,0 +1,105 @@
+"""The process for background work: sweep, scrub and the admin listener (`python -m node.keeper`).
+
+Background work runs in one thread, a short step at a time, with a pause between steps that keeps
+its share of a core small; the event loop only answers the admin listener.
+"""
+
+import asyncio
+import logging
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+
+import uvloop
+
+from blockstore import Store
+from node.admin import Admin
+from node.admin_guard import HostGuard
+from node.start import Start, on_stop, received, refused, say_ready
+from runtime.clock import SystemClock
+from runtime.errors import EdgeError
+
+log = logging.getLogger("fleek.keeper")
+
+
+class Chores:
+    """The background thread: what is due next, done step by step until told to stop."""
+
+    def __init__(self, store: Store, gc_interval_s: float, scrub_interval_s: float) -> None:
+        """Intervals of 0 mean never."""
+        self._store = store
+        self._intervals_s = {"sweep": gc_interval_s, "scrub": scrub_interval_s}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="chores", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first round of each chore is one interval away."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the step in hand; waits for it."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        clock = SystemClock()
+        due_s = {
+            name: clock.tick_s() + interval_s
+            for name, interval_s in self._intervals_s.items()
+            if interval_s > 0
+        }
+        while due_s:
+            name = min(due_s, key=due_s.__getitem__)
+            if self._stopping.wait(max(0.0, due_s[name] - clock.tick_s())):
+                return
+            self._do(name)
+            due_s[name] = clock.tick_s() + self._intervals_s[name]
+        self._stopping.wait()
+
+    def _do(self, name: str) -> None:
+        steps: Iterator[object] = (
+            self._store.sweep_steps() if name == "sweep" else self._store.scrub_steps(paced=True)
+        )
+        try:
+            for _ in steps:
+                if self._stopping.is_set():
+                    return
+        except EdgeError as error:
+            log.error("%s stopped: %s (%s)", name, error.message, error.where)
+
+
+async def _serve(start: Start, store: Store) -> None:
+    stopping = asyncio.Event()
+    on_stop(asyncio.get_running_loop(), stopping.set)
+    clock = SystemClock()
+    chores = Chores(store, start.node.gc_interval_s, start.node.scrub_interval_s)
+    admin = Admin(store, HostGuard(start.node.admin_hosts), clock.now_s())
+    assert start.admin_fd is not None
+    await admin.start(socket.socket(fileno=start.admin_fd))
+    chores.start()
+    say_ready()
+    await stopping.wait()
+    await admin.stop()
+    await asyncio.to_thread(chores.stop)
+
+
+def main() -> int:
+    """Work until told to stop; returns the exit code."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    start = received()
+    try:
+        store = Store.open(start.node.data, start.store)
+    except EdgeError as error:
+        return refused(error)
+    try:
+        uvloop.run(_serve(start, store))
+    finally:
+        store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

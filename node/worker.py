@@ -1,0 +1,63 @@
+"""A serving process: one event loop on one core, reading the shared store (`python -m node.worker`)."""
+
+import asyncio
+import socket
+import sys
+
+import uvloop
+
+from net.access_log import AccessLog
+from net.meter import BoardMeter
+from net.server import Listener, serve
+from net.tls import TlsContext
+from node.assemble import Appliance, assemble
+from node.start import Start, on_stop, received, refused, say_ready
+from runtime.clock import SystemClock
+from runtime.errors import EdgeError
+
+
+async def _serve(start: Start, appliance: Appliance) -> None:
+    stopping = asyncio.Event()
+    on_stop(asyncio.get_running_loop(), stopping.set)
+    access = AccessLog.open(start.log, SystemClock())
+    meter = BoardMeter(appliance.store.board.slot(start.slot))
+    listeners: list[Listener] = []
+    for fd, tls in ((start.plain_fd, None), (start.tls_fd, _tls(start))):
+        if fd is not None:
+            sock = socket.socket(fileno=fd)
+            listeners.append(
+                await serve(
+                    sock, appliance.app, start.http, meter, tls=tls, access=access, clock=SystemClock()
+                )
+            )
+    say_ready()
+    await stopping.wait()
+    for listener in listeners:
+        listener.stop_accepting()
+    await asyncio.gather(*(listener.drain(start.node.drain_s) for listener in listeners))
+    if access is not None:
+        access.close()
+
+
+def _tls(start: Start) -> TlsContext | None:
+    if start.node.tls_cert is None or start.node.tls_key is None:
+        return None
+    return TlsContext.load(start.node.tls_cert, start.node.tls_key)
+
+
+def main() -> int:
+    """Serve until told to stop; returns the exit code."""
+    start = received()
+    try:
+        appliance = assemble(start)
+    except EdgeError as error:
+        return refused(error)
+    try:
+        uvloop.run(_serve(start, appliance))
+    finally:
+        appliance.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""The node as an operator meets it: starts, second starts, dead workers, reload, drain."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.appliance import Node, ask, edge, edge_json
+
+
+def eventually(what: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Wait on a condition with a deadline."""
+    pause = threading.Event()
+    for _ in range(int(within_s / 0.02)):
+        if what():
+            return
+        pause.wait(0.02)
+    raise AssertionError("did not come true in time")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def put(data: Path, content: bytes) -> str:
+    return f"/blake3/{edge_json(data, 'put', '-', stdin=content)['blake3']}"
+
+
+def test_sigterm_ends_with_0_and_the_sockets_are_gone(data: Path) -> None:
+    with Node(data) as node:
+        assert node.get("/healthz", which="admin").status == 200
+        assert node.get("/readyz", which="admin").json()["ready"]
+        with node.connect() as idle:
+            assert node.stop() == 0
+            assert idle.recv(100) == b""
+        with pytest.raises(OSError):
+            node.connect()
+
+
+def test_ctrl_c_ends_with_0(data: Path) -> None:
+    with Node(data) as node:
+        assert node.stop(signal.SIGINT) == 0
+
+
+def test_a_second_start_on_the_same_data_or_port_says_so_and_exits_2(data: Path, tmp_path: Path) -> None:
+    with Node(data) as node:
+        again = edge(data, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+        assert again.returncode == 2
+        assert b"already runs on this data folder" in again.stderr
+        place = node.ready["public"].removeprefix("http://")
+        other = edge(tmp_path / "other", "serve", "--listen", place, "--admin", "127.0.0.1:0")
+        assert other.returncode == 2
+        assert place.encode() in other.stderr
+        assert node.get("/").status == 200
+
+
+def test_commands_work_on_the_data_of_a_running_node(data: Path) -> None:
+    with Node(data) as node:
+        path = put(data, b"put while it runs")
+        assert node.get(path).body == b"put while it runs"
+        listed = edge(data, "ls", "--json")
+        assert listed.returncode == 0
+        assert path.removeprefix("/blake3/").encode() in listed.stdout
+
+
+def test_after_rm_returns_no_worker_and_no_kept_alive_connection_answers(data: Path) -> None:
+    path = put(data, b"soon gone")
+    with Node(data, "--workers", "3") as node:
+        sessions = [node.session() for _ in range(12)]  # enough that every worker has some
+        for session in sessions:
+            for _ in range(2):
+                assert ask(session, "GET", path).status == 200
+        assert edge(data, "rm", path.removeprefix("/blake3/")).returncode == 0
+        for session in sessions:
+            assert ask(session, "GET", path).status == 404
+            assert ask(session, "GET", path, {"Range": "bytes=0-1"}).status == 404
+            assert ask(session, "GET", path + "?format=bao").status == 404
+            session.close()
+
+
+def test_a_killed_worker_is_replaced_and_its_queue_is_served(data: Path) -> None:
+    path = put(data, b"still here")
+    with Node(data, "--workers", "1") as node:
+        (first,) = node.workers()
+        os.kill(first, signal.SIGKILL)
+        assert node.get(path).body == b"still here"  # waits in the supervisor's socket for the next worker
+        (second,) = node.workers()
+        assert second != first
+
+
+def test_reload_replaces_the_workers_without_refusing_anybody(data: Path, tmp_path: Path) -> None:
+    path = put(data, b"all the while")
+    config = tmp_path / "edge.toml"
+    config.write_text("[node]\nanonymous_read = true\n")
+    with Node(data, "--workers", "2", "--config", str(config)) as node:
+        before = set(node.workers())
+        config.write_text("[node]\nanonymous_read = false\n")
+        node.process.send_signal(signal.SIGHUP)
+        statuses: list[int] = []
+
+        def reloaded() -> bool:
+            statuses.append(node.get(path).status)
+            return statuses[-1] == 401 and not before & set(node.workers())
+
+        eventually(reloaded)
+        assert set(statuses) == {200, 401}
+        config.write_text("[node]\nnonsense = 1\n")
+        node.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "reload refused" in node.log.read_text())
+        assert node.get(path).status == 401
+
+
+def test_a_drain_lets_a_response_finish(data: Path) -> None:
+    content = os.urandom(32 << 20)
+    path = put(data, content)
+    with Node(data, "--workers", "1") as node:
+        with node.connect() as sock:
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            head = sock.recv(1000)
+            node.process.send_signal(signal.SIGTERM)
+            body = head.partition(b"\r\n\r\n")[2] + b"".join(iter(lambda: sock.recv(1 << 20), b""))
+        assert body == content
+        assert node.stop() == 0
+
+
+def test_a_unix_socket_serves_and_a_stale_one_is_taken_over(data: Path, tmp_path: Path) -> None:
+    place = tmp_path / "edge.sock"
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(place))
+    stale.close()
+    with Node(data, "--listen", f"unix:{place}") as node:
+        assert node.ready["public"] == f"unix:{place}"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(place))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert node.stop() == 0
+    assert not place.exists()
+
+
+def test_metrics_show_all_workers_traffic(data: Path) -> None:
+    path = put(data, b"x" * 1000)
+    with Node(data, "--workers", "2") as node:
+        for _ in range(20):
+            assert node.get(path).status == 200
+        text = node.get("/metrics", which="admin").body.decode()
+        sent = [line for line in text.splitlines() if line.startswith("fleek_response_bytes_total")]
+        blob = [line for line in sent if 'kind="blob"' in line and 'principal="anonymous"' in line]
+        assert sum(float(line.rpartition(" ")[2]) for line in blob) == 20_000
+
+
+def test_the_admin_listener_refuses_rebound_hosts_and_other_origins(data: Path) -> None:
+    with Node(data) as node:
+        assert node.get("/metrics", {"Host": "evil.example"}, which="admin").status == 403
+        assert node.get("/metrics", {"Origin": "http://evil.example"}, which="admin").status == 403
+        page = node.get("/_/", which="admin")
+        assert page.status == 200
+        assert "Set-Cookie" not in page.headers
+        assert node.get("/api/v1/status", which="admin").json()["workers"]
