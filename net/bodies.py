@@ -19,6 +19,10 @@ from net.refusal import Refused
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
 
+# RFC 9110 §6.5.1: a trailer that frames or routes is a second opinion on the same message.
+_NOT_IN_TRAILERS: Final = frozenset(("content-length", "transfer-encoding", "host"))
+
+
 class Body(Protocol):
     """One request's body on its way in."""
 
@@ -125,7 +129,9 @@ class ChunkedBody:
             self.complete = True
         else:
             self._trailer += len(line) + 2
-            parse_fields(line, 1)
+            for name, _ in parse_fields(line, 1):
+                if name in _NOT_IN_TRAILERS:
+                    raise Refused(400, "a trailer holds a field about framing or routing", where=name)
 
     def _size(self, line: bytes) -> None:
         found = _CHUNK_LINE.fullmatch(line)
