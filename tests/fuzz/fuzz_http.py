@@ -36,6 +36,8 @@ SEEDS: list[bytes] = [
     b"GET / HTTP/1.1\nHost: a\n\n",
     b"GET / HTTP/1.1\r\n" + _HOST + b"A: b\r\n c\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: [::1]:8080\r\nA : b\r\n\r\n",
+    b"PUT /x HTTP/1.1\r\n" + _HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+    b"5\r\nhello\r\n0\r\nTransfer-Encoding: cxunked\r\n\r\n",  # found by fuzzing: h11 looks into trailers
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 ]
 

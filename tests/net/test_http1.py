@@ -37,11 +37,15 @@ def refusal(data: bytes, limits: HttpLimits = LIMITS) -> Refused:
     """Why `data` is refused; the same kind of end must come bytewise."""
     with pytest.raises(Refused) as whole:
         HeadReader(limits).take(data)
-    reader = HeadReader(limits)
     with pytest.raises(Refused):
-        for stop in range(1, len(data) + 1):
-            assert reader.take(data[:stop], stop - 1) is None
+        take_bytewise(data, limits)
     return whole.value
+
+
+def take_bytewise(data: bytes, limits: HttpLimits) -> None:
+    reader = HeadReader(limits)
+    for stop in range(1, len(data) + 1):
+        assert reader.take(data[:stop], stop - 1) is None
 
 
 def test_a_plain_get_is_read_in_all_its_parts() -> None:
