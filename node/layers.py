@@ -191,7 +191,7 @@ def _settings_of(section: type) -> dict[str, "dataclasses.Field[Any]"]:
 
 
 def _blamed(complaint: str, sources: Mapping[str, str]) -> str:
-    """Where the settings that `complaint` names were given; where all of the section's were, if it names none."""
+    """Where the settings that `complaint` names were given; if it names none, where all of them were."""
     named = [where for key, where in sources.items() if re.search(rf"\b{key}\b", complaint)]
     wheres = named or [where for where in sources.values() if where != DEFAULT]
     return ", ".join(dict.fromkeys(wheres))
