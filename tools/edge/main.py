@@ -66,8 +66,9 @@ class CommandTable(click.Group):
     cls=CommandTable,
     commands={name: click.Command(name, short_help=line) for name, (_, line) in COMMANDS.items()},
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 internal fault, 2 usage or configuration, 3 not found, 4 verification failed, "
-    "5 refused, 6 source unreachable, 7 store full, 8 store damaged or newer, 130 interrupted.",
+    epilog="Exit codes: 0 ok, 1 internal fault, 2 usage or configuration, 3 not found, "
+    "4 verification failed, 5 refused, 6 source unreachable, 7 store full, "
+    "8 store damaged or newer, 130 interrupted.",
 )
 @click.option("--data", type=click.Path(), help="Data folder, for every command.")
 @click.option("--config", "config_file", type=click.Path(), help="Configuration file, for every command.")

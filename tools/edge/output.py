@@ -77,10 +77,10 @@ class Output:
 
 
 def printable(text: str) -> str:
-    """`text` with control characters (C0, DEL, C1) escaped, so that it is one harmless line."""
+    """`text` as one harmless line: controls (C0, DEL, C1), line ends and what is no text are escaped."""
     if text.isprintable():
         return text
-    return "".join(c if ord(c) >= 0xA0 or 0x20 <= ord(c) < 0x7F else ascii(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def human_size(size_bytes: int) -> str:

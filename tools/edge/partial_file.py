@@ -34,6 +34,7 @@ class PartialFile:
         except OSError as fault:
             raise translated(fault, self.path) from None
         self._take()
+        self._published = False
         self.written_bytes = os.fstat(self._fd).st_size
 
     def _take(self) -> None:
@@ -58,6 +59,8 @@ class PartialFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.written_bytes == 0 and not self._published:
+            self.discard()  # nothing to resume from
         os.close(self._fd)
 
     def resumable_bytes(self) -> int:
@@ -90,6 +93,7 @@ class PartialFile:
             os.ftruncate(self._fd, size_bytes)
             os.fsync(self._fd)
             os.replace(self.path, self.target)
+            self._published = True
         except OSError as fault:
             raise translated(fault, self.target) from None
 
