@@ -1,0 +1,49 @@
+"""`fleek-edge serve`: flags in, a running node until it is told to stop."""
+
+from pathlib import Path
+
+import click
+
+from node import supervisor
+from tools.edge.invocation import Invocation, command
+
+
+@click.command()
+@click.option("--listen", metavar="ADDR", help="Public listener: host:port (:0 = free port) or unix:/path.")
+@click.option("--admin", metavar="ADDR", help="Admin listener: /metrics, /healthz, /readyz.")
+@click.option("--tls-listen", metavar="ADDR", help="Public listener over TLS.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Private key (PEM).")
+@click.option("--workers", metavar="N", help="Serving processes; 0 = one per core.")
+@click.option("--offline", is_flag=True, default=None, help="Never dial out.")
+@command
+def serve(
+    invocation: Invocation,
+    listen: str | None,
+    admin: str | None,
+    tls_listen: str | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    workers: str | None,
+    offline: bool | None,
+) -> int:
+    """Run a node in the foreground.
+
+    Prints one JSON line with its addresses when it can serve; logs go to stderr. SIGTERM and Ctrl-C
+    drain and exit 0, SIGHUP reloads configuration and certificates.
+
+    \b
+    Example:
+      fleek-edge serve --listen 0.0.0.0:8080 --workers 4
+      fleek-edge serve --tls-listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem
+    """
+    config = invocation.config(
+        listen=listen,
+        admin=admin,
+        tls_listen=tls_listen,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        workers=workers,
+        offline=offline,
+    )
+    return supervisor.run(config)
