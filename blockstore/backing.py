@@ -33,6 +33,14 @@ CAUSE_TEXT: Final = {
 }
 
 
+class SegmentDamaged(BlobDamaged):
+    """A stored segment, or the upper tree (`upper.UPPER_SEGMENT`), is not what the name says."""
+
+    def __init__(self, segment: int, message: str, *, where: str, hint: str) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.segment = segment
+
+
 @dataclass(slots=True)
 class Backing:
     """An open store's environments, writer and shared state. Made and closed by `blockstore.store`."""
@@ -65,8 +73,8 @@ class Backing:
             return NotFound("the blob was removed or replaced", where=root.hex())
         self.report(root, storage_id, segment, cause)
         part = "the upper tree" if segment == upper.UPPER_SEGMENT else f"segment {segment}"
-        return BlobDamaged(
-            f"{part} {CAUSE_TEXT[cause]}", where=root.hex(), hint="put the content again to heal it"
+        return SegmentDamaged(
+            segment, f"{part} {CAUSE_TEXT[cause]}", where=root.hex(), hint="put the content again to heal it"
         )
 
     def report(self, root: bytes, storage_id: int, segment: int, cause: Cause) -> None:

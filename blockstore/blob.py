@@ -143,7 +143,7 @@ class Blob:
         return found
 
     def prove_segment(self, index: int) -> None:
-        """Check segment `index` down to BLAKE3, whatever is remembered (scrub, verify). Raises as `lend` does."""
+        """Check segment `index` down to BLAKE3, remembered or not (scrub, verify). Raises as `lend` does."""
         self._whole(index, again=True)
 
     def _whole(self, index: int, *, again: bool) -> tuple[bytes, bytes]:

@@ -17,6 +17,7 @@ from blockstore.roots import Root, root_from
 from durable import Table, Txn
 from runtime.errors import BlobDamaged, QuotaExceeded, StoreFull
 
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """How a blob came in: `already` there whole, or new; `replaced` a broken copy; ids now doomed."""
@@ -163,21 +164,27 @@ class Catalog:
             if old is None:
                 self._count(txn, _TOTAL, 1, row.size_bytes)
             else:
-                row = replace(row, created_ms=old.created_ms, content_type=row.content_type or old.content_type)
+                kept_type = row.content_type or old.content_type
+                row = replace(row, created_ms=old.created_ms, content_type=kept_type)
             txn.put(root, records.blob_value(root, row), db=self.blobs)
             key = records.id_key(row.storage_id)
             txn.put(key, records.seal(key, root), db=self.owners)
         self.put_root(txn, root, held_by, row.size_bytes, now_s)
         return Admission(whole, old is not None and not whole, (freed,) if freed else ())
 
-    def withdraw(self, txn: Txn, root: bytes, row: BlobRow | None) -> None:
-        """Make a blob invisible, with its roots; its segments are doomed. `row` None: unreadable."""
-        for key, _ in list(self._root_rows(txn, root)):
+    def withdraw(self, txn: Txn, root: bytes, row: BlobRow | None) -> int:
+        """Make a blob invisible, with its roots; its segments are doomed. Returns how many roots it had.
+
+        `row` None: it could not be read; the sweep of abandoned ids then finds its content.
+        """
+        keys = [key for key, _ in self._root_rows(txn, root)]
+        for key in keys:
             self._drop_root_row(txn, key)
         txn.delete(root, db=self.blobs)
         if row is not None:
             self._count(txn, _TOTAL, -1, -row.size_bytes)
             self._forget_content(txn, row.storage_id)
+        return len(keys)
 
     def evict(self, txn: Txn, root: bytes, row: BlobRow) -> None:
         """Forget the bytes of a blob and keep its row and roots."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from blockstore import records
 from blockstore.backing import Backing
-from durable import Change, Cursor, Job, Txn
+from durable import Cursor, Job, Txn
 from runtime.errors import EdgeError, Interrupted
 
 _CLOCK_EVERY: Final = 32  # deletions between two looks at the clock
@@ -24,6 +24,7 @@ class ClearStep:
         self._ids = tuple(storage_ids)
         self._empty: list[int] = []
         self.left: tuple[int, ...] = self._ids
+        self.cleared: tuple[int, ...] = ()
 
     def bulk(self, txn: Txn) -> None:
         """Delete segments."""
@@ -47,6 +48,7 @@ class ClearStep:
             txn.delete(records.id_key(storage_id), db=catalog.doomed)
             done.add(storage_id)
         self.left = tuple(each for each in self._ids if each not in done)
+        self.cleared = tuple(done)
 
     def _delete(self, cursor: Cursor, storage_id: int, stop_s: float) -> bool:
         """Delete all keys of `storage_id`; False when the time was up first."""
@@ -58,19 +60,6 @@ class ClearStep:
             found = cursor.delete()  # and moves to the next
             count += 1
         return self._backing.clock.tick_s() <= stop_s or count == 0
-
-
-def clear(backing: Backing, storage_ids: Sequence[int], also: Change | None = None) -> tuple[int, ...]:
-    """Do one step and wait for it; `also` joins its index change. Returns the ids that are not done."""
-    step = ClearStep(backing, storage_ids)
-
-    def index(txn: Txn) -> None:
-        if also is not None:
-            also(txn)
-        step.index(txn)
-
-    backing.writer.run(bulk=step.bulk if storage_ids else None, index=index)
-    return step.left
 
 
 def clear_soon(backing: Backing, storage_ids: Sequence[int]) -> None:

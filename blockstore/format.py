@@ -53,7 +53,7 @@ def unpack(data: bytes, where: str) -> Format:
     Magic and version are read first: a newer format may lay out the rest as it likes.
     """
     if data[:8] != MAGIC or len(data) < 12:
-        raise BlobDamaged("this is not the format file of a store", where=where, hint="is the data folder right?")
+        raise BlobDamaged("this is not the format file of a store", where=where, hint="check --data")
     version = int.from_bytes(data[8:12], "little")
     if version > VERSION:
         raise NewerFormat(
@@ -61,7 +61,7 @@ def unpack(data: bytes, where: str) -> Format:
             where=where,
             hint="use the version that wrote it, or a newer one",
         )
-    if len(data) != FORMAT_BYTES or _CHECK.unpack_from(data, _BODY.size)[0] != xxh3_64_intdigest(data[: _BODY.size]):
+    if len(data) != FORMAT_BYTES or data[_BODY.size :] != _CHECK.pack(xxh3_64_intdigest(data[: _BODY.size])):
         raise BlobDamaged("the format file does not match its checksum", where=where)
     _, version, _, needed, other, store_id, created = _BODY.unpack_from(data)
     if needed & ~KNOWN_FEATURES:
@@ -86,7 +86,9 @@ def read_or_create(data: Path, *, create: bool, now_ms: int) -> Format:
             if (data / "index" / "data.mdb").exists():
                 raise BlobDamaged("the store has content and no format file", where=os.fspath(path))
             if not create:
-                raise UsageError("there is no store here", where=os.fspath(data), hint="put something, or serve")
+                raise UsageError(
+                    "there is no store here", where=os.fspath(data), hint="put or serve makes one"
+                )
             fresh = Format(VERSION, 0, 0, os.urandom(16), now_ms)
             write_file_durably(path, pack(fresh))
         return unpack(path.read_bytes()[:4096], os.fspath(path))

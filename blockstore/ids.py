@@ -58,6 +58,10 @@ class StorageIds:
                 return storage_id not in self._active and storage_id < self._next
         return not is_alive(self.alive_path(row.token))
 
+    def is_own(self, row: RangeRow) -> bool:
+        """Whether this process took the range."""
+        return row.token == self._token
+
     def range_is_over(self, row: RangeRow) -> bool:
         """Whether the process that took this range is dead."""
         return row.token != self._token and not is_alive(self.alive_path(row.token))

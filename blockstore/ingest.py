@@ -10,43 +10,16 @@ Who calls: tools (files, stdin), gateway (PUT, POST), later origins.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
 
 from blockstore import segment as stored
-from blockstore import upper
 from blockstore.backing import Backing
-from blockstore.catalog import Admission
-from blockstore.doomed import clear_soon
+from blockstore.landing import Arrival, Done, Landing, Put, give_up, is_whole, submit_landing
 from blockstore.records import TYPE_BYTES_MAX, BlobRow, BlobState, root_key
 from blockstore.roots import LOCAL_PIN, Root
 from content.bao import _native
 from content.bao.geometry import SEGMENT_BYTES
 from durable import Change, Job, Txn
-from runtime.errors import BlobDamaged, EdgeError, Interrupted, StoreFull, Unverified, UsageError
-
-_UPPER_ROWS_A_JOB: Final = 1024  # 4 MiB of upper nodes: 16 GiB of blob an index transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """What a finished ingest says: the blob's name, and whether it was there before."""
-
-    root: bytes
-    size_bytes: int
-    already: bool
-
-
-Done = Callable[[Put | EdgeError], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """What is asked of a blob when it becomes visible."""
-
-    held_by: Root
-    content_type: str
-    account_quota_bytes: int | None
+from runtime.errors import EdgeError, StoreFull, Unverified, UsageError
 
 
 class Ingest:
@@ -133,7 +106,7 @@ class Ingest:
         content_type: str | None = None,
         quota_bytes: int | None = None,
     ) -> None:
-        """As `finish`, without waiting: `done` is called on the writer thread, or here when it fails at once."""
+        """As `finish`, not waiting: `done` is called on the writer thread, or here when it fails at once."""
         try:
             self._check_open()
             if len((content_type or "").encode()) > TYPE_BYTES_MAX:
@@ -178,8 +151,9 @@ class Ingest:
 
     def _check_quota(self, size_bytes: int) -> None:
         if self._room_bytes is not None and size_bytes > self._room_bytes and not self._is_known():
+            quota = self._backing.settings.quota_bytes
             raise StoreFull(
-                f"the store's quota of {self._backing.settings.quota_bytes} bytes has no room for {size_bytes} more",
+                f"the store's quota of {quota} bytes has no room for {size_bytes} more",
                 hint="remove content and run gc, or raise store.quota_bytes",
             )
 
@@ -254,7 +228,7 @@ class Ingest:
         def after(error: EdgeError | None) -> None:
             if error is None and not present[0]:
                 try:
-                    self._write_last(root, b"", landing, nodes, done, wait=False)
+                    self._write_last(root, b"", landing, nodes, done)
                 except EdgeError as failure:
                     done(failure)
             else:
@@ -263,127 +237,23 @@ class Ingest:
         backing.writer.submit(Job(index=index, done=after), wait=False)
 
     def _write_last(
-        self, root: bytes, upper_nodes: bytes, landing: Landing, nodes: bytes, done: Done, *, wait: bool = True
+        self,
+        root: bytes,
+        upper_nodes: bytes,
+        landing: Landing,
+        nodes: bytes,
+        done: Done,
+        *,
+        wait: bool = True,
     ) -> None:
         key, value = self._sealed(nodes, last=True)
-        submit_landing(
-            self._backing,
-            root,
-            BlobRow(self._storage_id, self.size_bytes, self._backing.now_ms(), landing.content_type),
-            upper_nodes,
-            landing,
-            done,
-            bulk=_put(key, value),
-            held_bytes=len(value),
-            broken=lambda: self._error,
-        )
-
-
-def submit_landing(
-    backing: Backing,
-    root: bytes,
-    row: BlobRow,
-    upper_nodes: bytes,
-    landing: Landing,
-    done: Done,
-    *,
-    bulk: Change | None = None,
-    held_bytes: int = 0,
-    broken: Callable[[], EdgeError | None] = lambda: None,
-    also: Change | None = None,
-) -> None:
-    """Queue the commit that makes a blob visible; `also` joins its index change. `done` on the writer thread.
-
-    `broken` is asked inside the transaction whether an earlier commit of this blob failed.
-    """
-    rows = list(upper.chunks(upper_nodes, row.storage_id))
-    failed: list[EdgeError] = []
-    while len(rows) > _UPPER_ROWS_A_JOB:
-        part, rows = rows[:_UPPER_ROWS_A_JOB], rows[_UPPER_ROWS_A_JOB:]
-        job = Job(index=_put_rows(backing, part), urgent=False)
-        job.done = lambda error: failed.append(error) if error is not None else None
-        backing.writer.submit(job, wait=False)
-    admitted: list[Admission] = []
-
-    def index(txn: Txn) -> None:
-        problem = broken() or (failed[0] if failed else None)
-        if problem is not None:
-            raise problem
-        admitted[:] = [
-            backing.catalog.admit(
-                txn,
-                root,
-                row,
-                landing.held_by,
-                backing.clock.now_s(),
-                quota_bytes=backing.settings.quota_bytes,
-                account_quota_bytes=landing.account_quota_bytes,
-            )
-        ]
-        if not admitted[0].already:
-            _put_rows(backing, rows)(txn)
-        if also is not None:
-            also(txn)
-
-    def after(error: EdgeError | None) -> None:
-        if error is not None:
-            give_up(backing, row.storage_id)
-            done(error)
-            return
-        backing.ids.settle(row.storage_id)
-        if admitted[0].replaced:
-            backing.board.bump()
-        if admitted[0].freed:
-            clear_soon(backing, admitted[0].freed)
-        done(Put(root, row.size_bytes, admitted[0].already))
-
-    backing.writer.submit(Job(bulk, index, held_bytes, True, after), wait=False)
-
-
-def give_up(backing: Backing, storage_id: int) -> None:
-    """Doom the content written under an id that will never be visible. Does nothing for id 0."""
-    if not storage_id:
-        return
-
-    def doom(txn: Txn) -> None:
-        if backing.catalog.owner_of(txn, storage_id) is None:
-            backing.catalog.doom(txn, storage_id)
-
-    def doomed(error: EdgeError | None) -> None:
-        backing.ids.settle(storage_id)  # on failure the sweep of abandoned ids finds it
-        if error is None:
-            clear_soon(backing, [storage_id])
-
-    try:
-        backing.writer.submit(Job(index=doom, done=doomed), wait=False)
-    except Interrupted:
-        return  # closing: the next sweep finds the id in a dead range
-
-
-def is_whole(backing: Backing, root: bytes) -> bool:
-    """Whether the blob is here and not known to be damaged."""
-    try:
-        with backing.index.reading() as txn:
-            row = backing.catalog.blob(txn, root)
-            return (
-                row is not None
-                and row.state is BlobState.PRESENT
-                and not backing.catalog.damaged_segments(txn, row.storage_id)
-            )
-    except BlobDamaged:
-        return False
+        row = BlobRow(self._storage_id, self.size_bytes, self._backing.now_ms(), landing.content_type)
+        arrival = Arrival(root, row, upper_nodes, _put(key, value), len(value), lambda _: self._error)
+        submit_landing(self._backing, arrival, landing, done)
 
 
 def _put(key: bytes, value: bytearray) -> Change:
     def put(txn: Txn) -> None:
         txn.put(key, value)
-
-    return put
-
-
-def _put_rows(backing: Backing, rows: list[tuple[bytes, bytes]]) -> Change:
-    def put(txn: Txn) -> None:
-        for key, value in rows:
-            txn.put(key, value, db=backing.catalog.upper)
 
     return put

@@ -8,7 +8,7 @@ big-endian (so that key order is number order).
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from xxhash import xxh3_64_intdigest
 
@@ -199,7 +199,8 @@ def range_value(key: bytes, row: RangeRow) -> bytes:
 
 def range_row(key: bytes, value: bytes) -> RangeRow:
     """Read a row of `ranges`."""
-    return RangeRow(*_unpacked(_RANGE, key, value, "range"))
+    stop, token = _unpacked(_RANGE, key, value, "range")
+    return RangeRow(stop, token)
 
 
 def tally_value(key: bytes, tally: Tally) -> bytes:
@@ -212,7 +213,7 @@ def tally_row(key: bytes, value: bytes) -> Tally:
     return Tally(*_unpacked(_TALLY, key, value, "usage"))
 
 
-def _unpacked(shape: struct.Struct, key: bytes, value: bytes, what: str) -> tuple[int, ...]:
+def _unpacked(shape: struct.Struct, key: bytes, value: bytes, what: str) -> tuple[Any, ...]:
     try:
         return shape.unpack(opened(key, value, what))
     except struct.error as error:

@@ -27,7 +27,8 @@ class StoreSettings:
         ),
     )
     quota_bytes: int = field(
-        default=0, metadata=_doc("most bytes of blobs the store may hold; a put above it is refused; 0 = no limit")
+        default=0,
+        metadata=_doc("most bytes of blobs the store may hold, a put above it is refused; 0: no limit"),
     )
     bulk_map_bytes: int = field(
         default=1 << 40,
@@ -44,10 +45,11 @@ class StoreSettings:
         metadata=_doc("content one process holds in memory for its writer before writers have to wait"),
     )
     linger_s: float = field(
-        default=0.2, metadata=_doc("how long content nobody waits for is held back for a fuller commit, in seconds")
+        default=0.2,
+        metadata=_doc("how long content nobody waits for is held for a fuller commit, in seconds"),
     )
     max_readers: int = field(
-        default=1024, metadata=_doc("reads in progress over all processes; set when the store's lock file is made")
+        default=1024, metadata=_doc("reads in progress over all processes; fixed when the lock file is made")
     )
     lease_s: float = field(
         default=86_400.0,

@@ -5,8 +5,7 @@ they say so; none holds a transaction when it returns. All methods may be called
 """
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -16,34 +15,24 @@ from blockstore.blob import Blob
 from blockstore.catalog import Catalog
 from blockstore.checked import CheckedMemo
 from blockstore.doomed import clear_soon
+from blockstore.health import Damage, Scrub, ScrubReport, Verified, damage, handle, verify
 from blockstore.ids import StorageIds
-from blockstore.ingest import Ingest, Put
+from blockstore.ingest import Ingest
+from blockstore.landing import Put
+from blockstore.partial import Partial
 from blockstore.records import HASH_BYTES, TABLES, BlobRow, BlobState, RootKind
 from blockstore.roots import LOCAL_PIN, Root
 from blockstore.settings import StoreSettings
+from blockstore.stat import BlobStat, StoreUsage, page_of, stat_of, usage_of
+from blockstore.sweep import Sweep, SweepReport
 from content.bao.geometry import SEGMENT_BYTES
 from durable import Environment, GroupWriter, Txn, reserve_file, translated
 from runtime.board import Board
 from runtime.clock import Clock, SystemClock
 from runtime.errors import BlobDamaged, Conflict, EdgeError, NotFound
 
-_PAGE: Final = 256  # blobs listed from one snapshot
 _DEFAULT_SETTINGS: Final = StoreSettings()
 _SYSTEM_CLOCK: Final = SystemClock()
-
-
-@dataclass(frozen=True, slots=True)
-class BlobStat:
-    """What is known of one blob. `damaged_segments` holds 2**32-1 for a damaged upper tree."""
-
-    hash: bytes
-    storage_id: int
-    size_bytes: int
-    created_s: float
-    content_type: str
-    state: str
-    damaged_segments: tuple[int, ...]
-    roots: tuple[Root, ...]
 
 
 class Store:
@@ -120,42 +109,14 @@ class Store:
         """What is known of a blob, None when nothing. BlobDamaged when its row cannot be read."""
         with self.backing.index.reading() as txn:
             row = self.backing.catalog.blob(txn, root)
-            return None if row is None else self._stat(txn, root, row)
-
-    def _stat(self, txn: Txn, root: bytes, row: BlobRow) -> BlobStat:
-        catalog = self.backing.catalog
-        return BlobStat(
-            root,
-            row.storage_id,
-            row.size_bytes,
-            row.created_ms / 1000,
-            row.content_type,
-            row.state.name.lower(),
-            catalog.damaged_segments(txn, row.storage_id),
-            tuple(catalog.roots(txn, root)),
-        )
+            return None if row is None else stat_of(self.backing.catalog, txn, root, row)
 
     def list(self, after: bytes = b"") -> Iterator[BlobStat]:
         """Every blob in hash order from just above `after`; holds no snapshot between two of them."""
-        page = self._page(after)
+        page = page_of(self.backing, after)
         while page:
             yield from page
-            page = self._page(page[-1].hash)
-
-    def _page(self, after: bytes) -> "list[BlobStat]":
-        with self.backing.index.reading() as txn:
-            cursor = txn.cursor(self.backing.catalog.blobs)
-            page: list[BlobStat] = []
-            found = cursor.set_range(after) if after else cursor.first()
-            if found and cursor.key() == after:
-                found = cursor.next()
-            while found and len(page) < _PAGE:
-                root = cursor.key()
-                row = self.backing.catalog.blob(txn, root)
-                if row is not None:
-                    page.append(self._stat(txn, root, row))
-                found = cursor.next()
-            return page
+            page = page_of(self.backing, page[-1].hash)
 
     def blob(self, root: bytes) -> Blob:
         """A handle on a present blob; 5 us. Raises NotFound (also when evicted), BlobDamaged (its row)."""
@@ -167,14 +128,18 @@ class Store:
             raise NotFound("nothing is stored under this hash", where=root.hex())
         if row.state is not BlobState.PRESENT:
             raise NotFound("the blob was evicted from this store", where=root.hex(), hint="put it again")
-        created_s = row.created_ms / 1000
-        return Blob(backing, root, row.storage_id, row.size_bytes, row.content_type, created_s, damaged)
+        return handle(backing, root, row, damaged)
 
-    def roots(self, root: bytes) -> "list[Root]":
+    def roots(self, root: bytes) -> Sequence[Root]:
         """Why a blob is kept; expired roots are not listed."""
         now_s = self.backing.clock.now_s()
         with self.backing.index.reading() as txn:
             return [each for each in self.backing.catalog.roots(txn, root) if each.holds(now_s)]
+
+    def account_bytes(self, account: str) -> int:
+        """Bytes that an account's roots hold here, each blob counted once; what its quota limits."""
+        with self.backing.index.reading() as txn:
+            return self.backing.catalog.tally(txn, account).bytes_
 
     # Putting
 
@@ -227,6 +192,13 @@ class Store:
                     progress(ingest.size_bytes)
             return ingest.finish(root=root, content_type=content_type)
 
+    def partial(self, root: bytes, size_bytes: int) -> Partial:
+        """Begin or go on with a transfer whose ranges arrive verified, in any order.
+
+        Raises Conflict when it was begun with another size, StoreFull.
+        """
+        return Partial(self.backing, root, size_bytes)
+
     # Keeping and letting go
 
     def pin(self, root: bytes, name: str = "") -> None:
@@ -247,7 +219,7 @@ class Store:
         return dropped[0]
 
     def add_root(self, root: bytes, held_by: Root, *, quota_bytes: int | None = None) -> None:
-        """Add or renew a root of a blob. Raises NotFound, QuotaExceeded (above the account's `quota_bytes`)."""
+        """Add or renew a root of a blob. Raises NotFound, QuotaExceeded (the account's `quota_bytes`)."""
         backing = self.backing
 
         def index(txn: Txn) -> None:
@@ -306,6 +278,38 @@ class Store:
         backing.writer.run(index=index)
         self.board.bump()
         clear_soon(backing, freed)
+
+    # Looking after itself
+
+    def sweep_steps(self) -> Iterator[SweepReport]:
+        """Remove what nothing keeps, one short step at a time; yields the running report after each.
+
+        May be given up after any step. Never blocks readers; writers wait for about `step_s`.
+        """
+        return Sweep(self.backing).steps()
+
+    def sweep(self) -> SweepReport:
+        """A whole sweep."""
+        report = SweepReport()
+        for report in self.sweep_steps():  # noqa: B007  the last report is the result
+            pass
+        return report
+
+    def scrub_steps(self, *, resume: bool = False) -> Iterator[ScrubReport]:
+        """Check all content down to BLAKE3; `resume` goes on where the last scrub stopped."""
+        return Scrub(self.backing, resume=resume).steps()
+
+    def damage(self) -> Sequence[Damage]:
+        """Everything in quarantine."""
+        return damage(self.backing)
+
+    def verify(self, root: bytes) -> Verified:
+        """Check one blob down to BLAKE3, all of it from the disk. Raises NotFound, BlobDamaged (its row)."""
+        return verify(self.backing, root)
+
+    def usage(self) -> StoreUsage:
+        """How much is stored, and how full the environments are."""
+        return usage_of(self.backing)
 
 
 def _backing(

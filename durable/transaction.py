@@ -4,7 +4,7 @@
 using one later reads whatever the page holds by then. Only `blockstore.blob` takes views.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
@@ -33,6 +33,7 @@ class Txn(Protocol):
     def put(self, key: Buffer, value: Buffer, *, append: bool = ..., db: Any = ...) -> bool: ...
     def delete(self, key: Buffer, /, *, db: Any = ...) -> bool: ...
     def cursor(self, db: Any = ...) -> Cursor: ...
+    def stat(self, db: Any = ...) -> Mapping[str, int]: ...
 
 
 class ViewTxn(Protocol):
