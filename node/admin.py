@@ -11,7 +11,7 @@ from aiohttp import web
 
 from blockstore import Store
 from node.admin_guard import HostGuard
-from node.status import status, status_page
+from node.status import status, status_page, store_numbers
 from runtime.errors import EdgeError
 from runtime.metrics import render
 
@@ -67,7 +67,7 @@ class Admin:
         return response
 
     async def _metrics(self, _: web.Request) -> web.StreamResponse:
-        text = render(self._store.board, self._store.usage())
+        text = render(self._store.board, store_numbers(self._store))
         return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _health(self, _: web.Request) -> web.StreamResponse:
@@ -82,7 +82,10 @@ class Admin:
         return web.json_response(status(self._store, self._started_s))
 
     async def _damage(self, _: web.Request) -> web.StreamResponse:
-        rows = [row.as_json() for row in self._store.damage()]
+        rows = [
+            {"blake3": row.hash.hex(), "segment": row.segment, "cause": row.cause, "found_s": row.found_s}
+            for row in self._store.damage()
+        ]
         return web.json_response({"damage": rows})
 
     async def _page(self, _: web.Request) -> web.StreamResponse:

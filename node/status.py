@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -12,16 +13,22 @@ from runtime.metrics import totals
 _PAGE_FILE: Final = Path(__file__).with_name("status.html")
 
 
+def store_numbers(store: Store) -> dict[str, int]:
+    """The store's totals by name. Sums page counts of every table: about 1 ms."""
+    numbers: dict[str, int] = asdict(store.usage())
+    numbers["content_bytes"] = numbers.pop("bytes_")
+    return numbers
+
+
 def status(store: Store, started_s: float) -> dict[str, Any]:
     """The node at a glance. Cheap enough to be asked every second."""
-    use = store.usage()
     wanted, ready = store.board.serving()
     return {
         "version": metadata.version("fleek-edge"),
         "pid": os.getppid(),
         "uptime_s": round(time.time() - started_s, 1),
         "workers": {"wanted": wanted, "ready": ready},
-        "store": use.as_json(),
+        "store": store_numbers(store),
         "traffic": totals(store.board),
     }
 

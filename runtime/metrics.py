@@ -16,7 +16,7 @@ To add a metric: add a `Family` to `FAMILIES` and look its word up with `word` w
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from runtime.board import SLOT_COUNT, SLOT_WORDS, Board
 
@@ -108,16 +108,8 @@ def clear_gauges(slot: "memoryview[int]") -> None:
                 slot[_WORDS[family.name, labels]] = 0
 
 
-class Usage(Protocol):
-    """What a store says of itself (`blockstore.StoreUsage`)."""
-
-    def as_json(self) -> Mapping[str, object]:
-        """Names and values; the numbers among them are shown as gauges."""
-        ...
-
-
-def render(board: Board, usage: Usage | None = None) -> str:
-    """All metrics as Prometheus text; the store's numbers as `fleek_store_<name>`."""
+def render(board: Board, store: Mapping[str, int]) -> str:
+    """All metrics as Prometheus text; the numbers of `store` as gauges `fleek_store_<name>`."""
     sums = _sums(board)
     lines: list[str] = []
     for family in FAMILIES:
@@ -125,13 +117,11 @@ def render(board: Board, usage: Usage | None = None) -> str:
         for labels in family.series:
             lines.append(f"{family.name}{_label_text(labels)} {sums[_WORDS[family.name, labels]]}")
     wanted, ready = board.serving()
-    gauges: dict[str, object] = {"fleek_workers_wanted": wanted, "fleek_workers_ready": ready}
-    if usage is not None:
-        gauges.update({f"fleek_store_{name}": value for name, value in usage.as_json().items()})
+    gauges = {"fleek_workers_wanted": wanted, "fleek_workers_ready": ready}
+    gauges.update({f"fleek_store_{name}": value for name, value in store.items()})
     for name, value in gauges.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            lines += _title(name, name.removeprefix("fleek_").replace("_", " ").capitalize() + ".", "gauge")
-            lines.append(f"{name} {value}")
+        lines += _title(name, name.removeprefix("fleek_").replace("_", " ").capitalize() + ".", "gauge")
+        lines.append(f"{name} {value}")
     return "\n".join(lines) + "\n"
 
 
