@@ -10,11 +10,28 @@ from content import names
 from runtime.errors import BadRequest
 
 # base8 is left to the fixed case below: the oracle pads it, the multibase table says it has no padding
-BASES = (
-    "base10 base16 base16upper base32 base32upper base32pad base32padupper base32hex base32hexupper "
-    "base32hexpad base32hexpadupper base32z base36 base36upper base58btc base58flickr base64 "
-    "base64pad base64url base64urlpad"
-).split()
+BASES = [
+    "base10",
+    "base16",
+    "base16upper",
+    "base32",
+    "base32upper",
+    "base32pad",
+    "base32padupper",
+    "base32hex",
+    "base32hexupper",
+    "base32hexpad",
+    "base32hexpadupper",
+    "base32z",
+    "base36",
+    "base36upper",
+    "base58btc",
+    "base58flickr",
+    "base64",
+    "base64pad",
+    "base64url",
+    "base64urlpad",
+]
 roots = st.binary(min_size=32, max_size=32) | st.builds(
     lambda zeros, tail: (bytes(zeros) + tail)[:32], st.integers(0, 32), st.binary(min_size=32, max_size=32)
 )

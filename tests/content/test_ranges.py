@@ -88,7 +88,9 @@ def test_entity_bytes(text: str, span: tuple[int, int]) -> None:
     assert parse_entity_bytes(text, 100) == span
 
 
-@pytest.mark.parametrize("text", ["", ":", "1", "1:", "a:b", "*:1", "5:4", "1:2:3", "--1:2", " 1:2", "0:-101"])
+@pytest.mark.parametrize(
+    "text", ["", ":", "1", "1:", "a:b", "*:1", "5:4", "1:2:3", "--1:2", " 1:2", "0:-101"]
+)
 def test_other_entity_bytes_are_refused(text: str) -> None:
     with pytest.raises(BadRequest):
         parse_entity_bytes(text, 100)
