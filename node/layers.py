@@ -89,7 +89,7 @@ class Layers:
         for section, table in tables.items():
             where = f"{name}:{lines.get((section, ''), 1)}"
             if section not in self._sections:
-                raise self._unknown("section", f"[{section}]", section, self._sections, where)
+                raise unknown("section", section, self._sections, where)
             if not isinstance(table, dict):
                 raise UsageError(f"{section} must be a section: [{section}]", where=where)
             for key, value in table.items():
@@ -113,7 +113,7 @@ class Layers:
             name = names.get(variable) or aliases.get(variable)
             if name is None:
                 known = [*names, *aliases, *ignored]
-                raise self._unknown("variable", variable, variable, known, f"environment {variable}")
+                raise unknown("variable", variable, known, f"environment {variable}")
             section, _, key = name.partition(".")
             self._lay(section, key, environ[variable], f"environment {variable}")
 
@@ -169,7 +169,7 @@ class Layers:
     def _lay(self, section: str, key: str, value: object, where: str) -> None:
         if key not in self._fields[section]:
             names = [f"{each}.{field}" for each, fields in self._fields.items() for field in fields]
-            raise self._unknown("setting", f"{section}.{key}", f"{section}.{key}", names, where)
+            raise unknown("setting", f"{section}.{key}", names, where)
         self._given[section, key] = Given(section, key, value, where)
 
     def _from_folder(self, section: str, key: str, value: object, folder: Path) -> object:
@@ -179,11 +179,13 @@ class Layers:
             return value
         return folder / Path(value).expanduser()
 
-    @staticmethod
-    def _unknown(noun: str, shown: str, name: str, known: Iterable[str], where: str) -> UsageError:
-        near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]}?" if near else "`fleek-edge config explain` lists every setting"
-        return UsageError(f"no such {noun}: {shown}", where=where, hint=hint)
+
+def unknown(noun: str, name: str, known: Iterable[str], where: str) -> UsageError:
+    """The refusal of `name`, with the nearest of the `known` ones if any is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else "`fleek-edge config explain` lists every setting"
+    shown = f"[{name}]" if noun == "section" else name
+    return UsageError(f"no such {noun}: {shown}", where=where, hint=hint)
 
 
 def _settings_of(section: type) -> dict[str, "dataclasses.Field[Any]"]:

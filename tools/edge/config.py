@@ -4,7 +4,8 @@ import json
 
 import click
 
-from node.layers import Setting
+from net.tls import check_certificate
+from node.layers import Setting, unknown
 from tools.edge.invocation import Invocation, command
 
 
@@ -35,8 +36,13 @@ def explain(invocation: Invocation, names: tuple[str, ...]) -> None:
       fleek-edge config explain
       fleek-edge config explain node store.quota_bytes --json
     """
+    settings = invocation.config().settings
+    known = {setting.name for setting in settings} | {setting.section for setting in settings}
+    for name in names:
+        if name not in known:
+            raise unknown("setting", name, sorted(known), "command line")
     section = ""
-    for setting in invocation.config().settings:
+    for setting in settings:
         if names and setting.name not in names and setting.section not in names:
             continue
         lead = "" if setting.section == section else f"[{setting.section}]\n"
@@ -65,6 +71,8 @@ def check(invocation: Invocation) -> None:
       fleek-edge config check --config edge.toml
     """
     config = invocation.config()
+    if config.node.tls_cert is not None and config.node.tls_key is not None:
+        check_certificate(config.node.tls_cert, config.node.tls_key)
     given = sum(setting.given_by != "default" for setting in config.settings)
     record = {"ok": True, "file": str(config.file) if config.file else None, "given": given}
     place = config.file or "no configuration file"
