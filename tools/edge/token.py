@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from handshake.principal import ALL_SCOPES
+from handshake.principal import ALL_SCOPES, checked_scopes
 from handshake.tokens import TokenRow, Tokens
 from node.values import duration_s, size_bytes
 from runtime.clock import SystemClock
@@ -46,18 +46,18 @@ def add(
     Example:
       fleek-edge token add --account studio --scope put,read --expires 30d --quota-bytes 10GiB
     """
-    scopes = [each.strip() for given in scope for each in given.split(",")]
+    scopes = checked_scopes(each.strip() for given in scope for each in given.split(","))
     expires_s = (
         None if expires is None else SystemClock().now_s() + _spelled("--expires", expires, duration_s)
     )
     quota = None if quota_bytes is None else int(_spelled("--quota-bytes", quota_bytes, size_bytes))
-    with _tokens(invocation) as tokens:
+    with _tokens(invocation, create=True) as tokens:
         text = tokens.add(account, scopes, expires_s=expires_s, quota_bytes=quota)
     record = {
         "token": text,
         "id": text.split("_")[1],
         "account": account,
-        "scopes": scopes,
+        "scopes": list(scopes),
         "expires_s": expires_s,
         "quota_bytes": quota,
     }
@@ -101,12 +101,14 @@ def revoke(invocation: Invocation, identity: str) -> None:
 
 
 @contextmanager
-def _tokens(invocation: Invocation) -> Iterator[Tokens]:
-    tokens = Tokens.open(invocation.config().node.data)
-    try:
-        yield tokens
-    finally:
-        tokens.close()
+def _tokens(invocation: Invocation, *, create: bool = False) -> Iterator[Tokens]:
+    """The tokens of a data folder; opening its store first makes the folder, or refuses a newer one."""
+    with invocation.store(create=create):
+        tokens = Tokens.open(invocation.config().node.data)
+        try:
+            yield tokens
+        finally:
+            tokens.close()
 
 
 def _spelled(flag: str, text: str, read: Callable[[str], float]) -> float:
