@@ -149,6 +149,19 @@ def test_a_bug_leaves_with_1_and_says_where(edge: Edge, monkeypatch: pytest.Monk
     assert edge("ls", "--json").error["where"].startswith("test_main.py:")
 
 
+def test_a_native_module_that_does_not_load_is_told_apart_from_a_bug(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_context: click.Context) -> None:
+        raise ImportError("wrong ELF class", name="content.bao._native")
+
+    monkeypatch.setattr(main.edge, "invoke", fail)
+    result = edge("ls")
+    assert result.code == 1
+    assert "make setup" in result.err
+    assert "Traceback" not in result.err
+
+
 def test_a_message_from_outside_cannot_drive_the_terminal(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +189,10 @@ def test_a_reader_that_goes_away_is_no_news(data: Path, tmp_path: Path) -> None:
     child.stderr.close()
 
 
-def test_ctrl_c_in_the_middle_of_a_put_leaves_130_and_a_clean_store(edge: Edge, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_put_that_is_stopped_in_the_middle_leaves_130_and_a_clean_store(
+    edge: Edge, how: signal.Signals
+) -> None:
     child = subprocess.Popen(
         [*COMMAND, "put", "-"],
         cwd=HOUSE,
@@ -187,7 +203,7 @@ def test_ctrl_c_in_the_middle_of_a_put_leaves_130_and_a_clean_store(edge: Edge, 
     assert child.stdin is not None
     child.stdin.write(bytes(4 << 20))  # more than a pipe holds: when this returns, the command is reading
     child.stdin.flush()
-    child.send_signal(signal.SIGINT)
+    child.send_signal(how)
     out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err) == (130, b"", b"")
     assert edge("ls").out == b""

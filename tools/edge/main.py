@@ -7,6 +7,7 @@ and a mistyped command cost no more than click itself (about 60 ms).
 import importlib
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -93,8 +94,9 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # A path that is no text of the locale is shown escaped, never a reason to fail.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    code = run(sys.argv[1:])
-    _leave(code)
+    # SIGTERM means stop, as Ctrl-C does: what is half done is given up in order. `serve` drains instead.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _leave(run(sys.argv[1:]))
 
 
 def run(argv: Sequence[str]) -> int:
@@ -137,6 +139,9 @@ def _usage(fault: click.ClickException) -> UsageError:
 
 
 def _internal(fault: Exception, as_json: bool) -> EdgeError:
+    if isinstance(fault, ImportError) and fault.name == "content.bao._native":
+        hint = "build it with `make setup`, or install a wheel for this platform"
+        return EdgeError("the native module is missing or does not load", where=str(fault), hint=hint)
     if not as_json:
         sys.stderr.write("".join(traceback.format_exception(fault)))
     last = traceback.extract_tb(fault.__traceback__)[-1]
