@@ -252,6 +252,7 @@ class Connection:
                 self._feed(self._incoming)
         try:
             if self._refuse:
+                self._keep = False
                 raise Busy("this server has as many connections as it may hold")
             hit = serving.hit(request.target.encode()) if request.plain and request.method == "GET" else None
             answer = serving.app.decide(request) if hit is None else None
