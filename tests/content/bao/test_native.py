@@ -1,0 +1,111 @@
+"""The native tree core against the wheel, the oracle, and a stream of wrong arguments."""
+
+import array
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from content.bao import _native
+from content.bao.geometry import SEGMENT_BYTES, segment_count, segment_nodes_bytes
+from tests.content.bao import oracle
+from tests.content.bao.blobs import BOUNDARY_SIZES, blob, root_of
+
+CV = bytes(32)
+
+
+@pytest.mark.parametrize("size", [*BOUNDARY_SIZES, 3 * 1024 * 1024 + 17])
+def test_the_root_of_a_whole_blob_is_the_wheels(size: int) -> None:
+    root, nodes = _native.outboard(blob(size))
+    assert root == root_of(blob(size))
+    assert len(nodes) == 64 * (max(1, -(-size // 16384)) - 1)
+
+
+@pytest.mark.parametrize("size", [*BOUNDARY_SIZES, 3 * 1024 * 1024 + 17])
+def test_segments_and_their_upper_tree_give_the_same_root(size: int) -> None:
+    data = blob(size)
+    count = segment_count(size)
+    parts = [data[i * SEGMENT_BYTES : (i + 1) * SEGMENT_BYTES] for i in range(count)]
+    hashed = [_native.segment(part, i, count == 1) for i, part in enumerate(parts)]
+    assert [len(nodes) for _, nodes in hashed] == [segment_nodes_bytes(size, i) for i in range(count)]
+    cvs = b"".join(cv for cv, _ in hashed)
+    root = cvs if count == 1 else _native.upper(cvs)[0]
+    assert root == root_of(data)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1024, 1025, 16385, 50_000, 80_007, 262_145])
+def test_outboards_equal_the_oracles(size: int) -> None:
+    data = blob(size)
+    assert size.to_bytes(8, "little") + _native.outboard(data)[1] == oracle.outboard(data)
+
+
+@given(data=st.binary(max_size=3000), first=st.integers(0, 2**54 - 20))
+def test_chunk_nodes_and_segments_take_any_position(data: bytes, first: int) -> None:
+    nodes = _native.chunk_nodes(data, first)
+    assert len(nodes) == 64 * (max(1, -(-len(data) // 1024)) - 1)
+    if len(data) > 1024:
+        assert nodes[:64] == b"".join(oracle.children(data, first))
+    index = first // 256
+    if data:
+        assert _native.segment(data, index, False)[0] == oracle.subtree_cv(data, index * 256, False)
+
+
+def test_parent_joins_as_the_specification_says() -> None:
+    left, right = bytes(range(32)), bytes(range(32, 64))
+    for is_root in (False, True):
+        assert _native.parent(left, memoryview(right), is_root) == oracle.parent_cv(left, right, is_root)
+
+
+def test_any_contiguous_buffer_is_taken() -> None:
+    data = blob(5000)
+    for form in (bytearray(data), memoryview(data), array.array("B", data), array.array("I", data)):
+        assert _native.outboard(form)[0] == root_of(data)
+
+
+WRONG: list[tuple[Callable[[], object], type[Exception]]] = [
+    (lambda: _native.segment("text", 0, True), TypeError),  # type: ignore[arg-type]
+    (lambda: _native.segment(b"x", "0", True), TypeError),  # type: ignore[arg-type]
+    (lambda: _native.segment(b"x", 0, 1), TypeError),  # type: ignore[arg-type]
+    (lambda: _native.segment(b"", 0, False), ValueError),
+    (lambda: _native.segment(b"x", 1, True), ValueError),
+    (lambda: _native.segment(b"x", -1, False), ValueError),
+    (lambda: _native.segment(b"x", 2**46, False), ValueError),
+    (lambda: _native.segment(b"x", 2**64, False), ValueError),
+    (lambda: _native.segment(bytes(SEGMENT_BYTES + 1), 0, True), ValueError),
+    (lambda: _native.segment(memoryview(bytes(64))[::2], 0, True), ValueError),
+    (lambda: _native.upper(b""), ValueError),
+    (lambda: _native.upper(CV), ValueError),
+    (lambda: _native.upper(bytes(65)), ValueError),
+    (lambda: _native.parent(bytes(31), CV, False), ValueError),
+    (lambda: _native.parent(CV, bytes(33), False), ValueError),
+    (lambda: _native.chunk_nodes(bytes(16385), 0), ValueError),
+    (lambda: _native.chunk_nodes(b"x", 2**54), ValueError),
+    (lambda: _native.Subtree(bytes(31), 0, 1, True), ValueError),
+    (lambda: _native.Subtree(CV, 0, 0, False), ValueError),
+    (lambda: _native.Subtree(CV, 1, 1, True), ValueError),
+    (lambda: _native.Subtree(CV, 1, 2**64 - 1, False), ValueError),
+    (lambda: _native.Subtree(CV, 0, 2**64, True), ValueError),
+    (lambda: _native.Subtree(CV, 0, 1, True).feed(memoryview(b"x"), 2), ValueError),
+    (lambda: _native.Subtree(CV, 0, 1, True).feed(memoryview(bytes(4))[::2], 0), ValueError),
+    (lambda: _native.Subtree(CV, 0, 1, True).feed(7, 0), TypeError),  # type: ignore[arg-type]
+    (lambda: _native.outboard(None), TypeError),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("call", "error"), WRONG)
+def test_wrong_arguments_are_plain_errors_and_never_a_panic(
+    call: Callable[[], object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        call()
+
+
+def test_a_subtree_of_the_largest_claim_takes_no_memory_and_refuses_its_first_node() -> None:
+    subtree = _native.Subtree(CV, 0, 2**64 - 1, True)
+    assert subtree.missing_bytes == 64
+    with pytest.raises(_native.Mismatch) as caught:
+        subtree.feed(memoryview(bytes(100)), 0)
+    assert caught.value.args == (0, 2**54)
+    with pytest.raises(_native.Mismatch):
+        subtree.feed(memoryview(b""), 0)
