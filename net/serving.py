@@ -97,20 +97,23 @@ class Serving:
         self,
         peer: str,
         request: Request | None,
-        started_s: float,
+        started_s: float | None,
         status: int,
         bytes_: int,
         kind: str,
         account: str | None,
     ) -> None:
-        """Put one response in the access log, if there is one. `request` is None for a refused head."""
+        """Put one response in the access log, if there is one.
+
+        `request` is None for a refused head; `started_s` for an answer given at once.
+        """
         if self.access is None:
             return
         line, referer, agent = "-", "", ""
         if request is not None:
             line = f"{request.method} {request.target} HTTP/1.{request.version[1]}"
             referer, agent = request.fields.get("referer") or "", request.fields.get("user-agent") or ""
-        took_s = self.clock.tick_s() - started_s
+        took_s = 0.0 if started_s is None else self.clock.tick_s() - started_s
         now_s = self.clock.now_s()
         record = Record(now_s, peer, account, line, status, bytes_, referer, agent, took_s, kind)
         if not self.access.record(record):

@@ -83,6 +83,22 @@ class Wire:
         """Hand over what is held; whether nothing is left. Raises `OSError` when broken."""
         return self.tls is None or self.tls.flush()
 
+    def say(self, data: bytes) -> bool:
+        """Send a few bytes (an interim response) between answers; False when they would be torn.
+
+        Sending nothing at all, because the client does not read, counts as said: RFC 9110 §10.1.1
+        has it go on without a "100 Continue" after a while.
+        """
+        try:
+            taken = self.sendmsg((data,))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if self.held_bytes:
+            self.write(True)
+        return taken == len(data)
+
     def finish(self) -> bool:
         """Send the end after everything sent before; False when the connection is broken."""
         try:
