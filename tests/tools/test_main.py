@@ -210,6 +210,30 @@ def test_a_put_that_is_stopped_in_the_middle_leaves_130_and_a_clean_store(
     assert edge("put", "-", stdin=b"after").code == 0
 
 
+@pytest.mark.parametrize("argv", [["ls"], ["get"], ["put", "-"]])
+def test_a_full_disk_behind_stdout_is_store_full(edge: Edge, argv: list[str]) -> None:
+    name = edge("put", "-", "--json", stdin=b"x" * 100_000).records[0]["blake3"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *argv, *([name] if argv == ["get"] else [])],
+            cwd=HOUSE,
+            input=b"y",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=False,
+            check=False,
+        )
+    assert done.returncode == 7
+    assert done.stderr.decode().startswith("error: no space left on device\n  where: standard output\n")
+
+
+def test_nothing_is_lost_where_python_runs_unbuffered(edge: Edge) -> None:
+    name = edge("put", "-", "--json", stdin=bytes(5 << 20)).records[0]["blake3"]
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    done = subprocess.run([*COMMAND, "get", name], cwd=HOUSE, env=environ, capture_output=True, check=True)
+    assert done.stdout == bytes(5 << 20)
+
+
 def test_version_is_the_distribution_s() -> None:
     done = subprocess.run([*COMMAND, "--version"], cwd=HOUSE, capture_output=True, text=True, check=True)
     name, number = done.stdout.split()

@@ -106,7 +106,9 @@ def _show(pieces: Iterable[Piece], to_terminal: bool) -> None:
         if guarded and b"\0" in bytes(data):
             hint = "use -o FILE, or --force to have it on the terminal"
             raise UsageError("this is binary data", where="stdout", hint=hint)
-        sys.stdout.buffer.write(data)
+        written = 0
+        while written < len(data):  # one write may take a part where Python runs unbuffered
+            written += sys.stdout.buffer.write(data[written:])
     sys.stdout.buffer.flush()
 
 

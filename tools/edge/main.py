@@ -18,6 +18,7 @@ from click.shell_completion import shell_complete
 
 from runtime.errors import OUTCOMES, EdgeError, Kind, UsageError
 from tools.edge.output import printable
+from tools.edge.walk import translated
 
 PROGRAM: Final = "fleek-edge"
 COMPLETE_VARIABLE: Final = "_FLEEK_EDGE_COMPLETE"
@@ -117,6 +118,12 @@ def run(argv: Sequence[str]) -> int:
         return _fail(error, as_json)
     except BrokenPipeError:
         return _INTERRUPTED  # whoever read our output went away: no need to tell anybody
+    except OSError as fault:
+        if fault.filename is not None:
+            return _fail(_internal(fault, as_json), as_json)
+        return _fail(
+            translated(fault, "standard output"), as_json
+        )  # files are translated where they are opened
     except (KeyboardInterrupt, click.Abort):
         sys.stderr.write("\n" if sys.stderr.isatty() else "")
         return _INTERRUPTED
@@ -162,17 +169,17 @@ def _fail(error: EdgeError, as_json: bool) -> int:
         text = "\n".join(lines)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        pass  # the error below is still worth saying
+    except OSError:
+        pass  # closed or full: the error below is still worth saying
     sys.stderr.write(f"{text}\n")
     return error.outcome.exit_code
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit with `code`, quietly even when stdout was closed under us."""
+    """Exit with `code`, quietly even when stdout is closed or full."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         # The interpreter flushes once more on its way out and would complain (signal module docs).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
