@@ -7,6 +7,7 @@ range, and that whatever lies there without an owner is an orphan. Ids are never
     range row committed -> ids handed out -> content committed -> index row committed, id settled
 """
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -16,16 +17,19 @@ from blockstore import records
 from blockstore.catalog import Catalog
 from blockstore.records import RangeRow
 from durable import AliveFile, GroupWriter, Txn, is_alive
+from runtime.clock import Clock
 
 RANGE_IDS: Final = 1 << 16  # one index commit for 65,536 blobs; ids are 64 bits, so waste is nothing
 _NEXT: Final = b"next-storage-id"
 _TOKEN_BYTES: Final = 16
+_DRAFT_KEPT_S: Final = 60.0  # a live process needs microseconds
 
 
 class StorageIds:
     """The ids of one process."""
 
-    def __init__(self, writer: GroupWriter, catalog: Catalog, folder: Path) -> None:
+    def __init__(self, writer: GroupWriter, catalog: Catalog, folder: Path, clock: Clock) -> None:
+        self._clock = clock
         self._writer = writer
         self._catalog = catalog
         self._folder = folder
@@ -69,6 +73,17 @@ class StorageIds:
     def alive_path(self, token: bytes) -> Path:
         """The file whose lock proves that the owner of `token` lives."""
         return self._folder / f"alive-{token.hex()}"
+
+    def forget_dead(self, tokens_in_use: set[bytes]) -> None:
+        """Remove the files of dead processes that have no range any more."""
+        for path in self._folder.glob("alive-*"):
+            token = path.name.removeprefix("alive-")
+            if token not in {each.hex() for each in tokens_in_use} and not is_alive(path):
+                path.unlink(missing_ok=True)
+        for draft in self._folder.glob("new-alive-*"):  # killed in the microseconds before it had its name
+            with contextlib.suppress(OSError):
+                if self._clock.now_s() - draft.stat().st_mtime > _DRAFT_KEPT_S and not is_alive(draft):
+                    draft.unlink()
 
     def close(self) -> None:
         """Stop proving life: what this process left unfinished may be swept."""

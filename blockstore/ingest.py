@@ -35,7 +35,7 @@ class Ingest:
         self._error: EdgeError | None = None
         self._over = False
         self.size_bytes = 0
-        self._room_bytes = self._quota_room()
+        self._room_bytes = self._room()
         if size_hint is not None:
             self._check_quota(size_hint)
 
@@ -142,27 +142,27 @@ class Ingest:
         if self._over:
             raise UsageError("this ingest has ended")
 
-    def _quota_room(self) -> int | None:
-        backing = self._backing
-        if not backing.settings.quota_bytes:
-            return None
+    def _room(self) -> int | None:
+        """Bytes this blob may have before it is refused early; the exact check is made when it lands.
+
+        A blob of unknown name might be here already and take no room, so only one larger than the
+        whole quota is refused early; one whose name is given is known to be here or not.
+        """
+        backing, quota = self._backing, self._backing.settings.quota_bytes
+        if not quota or self._expected is None:
+            return quota or None
         with backing.index.reading() as txn:
-            return backing.settings.quota_bytes - backing.catalog.tally(txn).bytes_
+            if backing.catalog.blob(txn, self._expected) is not None:
+                return quota
+            return quota - backing.catalog.tally(txn).bytes_
 
     def _check_quota(self, size_bytes: int) -> None:
-        if self._room_bytes is not None and size_bytes > self._room_bytes and not self._is_known():
+        if self._room_bytes is not None and size_bytes > self._room_bytes:
             quota = self._backing.settings.quota_bytes
             raise StoreFull(
                 f"the store's quota of {quota} bytes has no room for {size_bytes} more",
                 hint="remove content and run gc, or raise store.quota_bytes",
             )
-
-    def _is_known(self) -> bool:
-        """Whether the expected blob is here already: then it takes no new room."""
-        if self._expected is None:
-            return False
-        with self._backing.index.reading() as txn:
-            return self._backing.catalog.blob(txn, self._expected) is not None
 
     def _take_id(self) -> int:
         if not self._storage_id:

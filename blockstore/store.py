@@ -333,7 +333,7 @@ def _backing(
         index=index,
         writer=writer,
         catalog=catalog,
-        ids=StorageIds(writer, catalog, data / "run"),
+        ids=StorageIds(writer, catalog, data / "run", clock),
         checked=CheckedMemo(half),
         checked_nodes=CheckedMemo(half),
     )

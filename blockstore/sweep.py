@@ -53,6 +53,7 @@ class Sweep:
 
     def steps(self) -> Iterator[SweepReport]:
         """Run the sweep; yields the report, the same object, after every step."""
+        self._backing.writer.run(index=lambda _: None)  # what this process gave up before is on record now
         for part in (self._unrooted, self._partials, self._doomed, self._abandoned, self._doomed):
             for _ in part():
                 yield self.report
@@ -209,8 +210,12 @@ class Sweep:
             if over or backing.ids.is_own(row):
                 yield from self._scan_range(records.id_of(key), row)
             if over:
-                self._end_range(key, row)
+                self._end_range(key)
                 yield
+
+        with backing.index.reading() as txn:
+            in_use = {row.token for row in _range_rows(catalog, txn)}
+        backing.ids.forget_dead(in_use)
 
     def _scan_range(self, start: int, row: RangeRow) -> Iterator[None]:
         tables: tuple[tuple[Environment, Table], ...] = (
@@ -246,19 +251,13 @@ class Sweep:
         self._backing.writer.run(index=index)
         self.report.orphans += count[0]
 
-    def _end_range(self, key: bytes, row: RangeRow) -> None:
-        """Forget the range of a dead process, and its file when this was its last range."""
-        catalog = self._catalog
-        last = [False]
+    def _end_range(self, key: bytes) -> None:
+        """Forget the range of a dead process."""
 
         def index(txn: Txn) -> None:
-            txn.delete(key, db=catalog.ranges)
-            last[0] = not any(other.token == row.token for other in _range_rows(catalog, txn))
+            txn.delete(key, db=self._catalog.ranges)
 
         self._backing.writer.run(index=index)
-        if last[0]:
-            with contextlib.suppress(OSError):
-                self._backing.ids.alive_path(row.token).unlink()
 
 
 def _partial_rows(catalog: Catalog, txn: Txn) -> Iterator[tuple[bytes, records.PartialRow]]:

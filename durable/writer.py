@@ -89,6 +89,11 @@ class GroupWriter:
         self._thread.start()
 
     @property
+    def is_open(self) -> bool:
+        """Whether changes are still taken."""
+        return not self._stopping
+
+    @property
     def backlog_bytes(self) -> int:
         """Bytes handed over and not yet committed."""
         return self._held_bytes
