@@ -72,10 +72,12 @@ test: setup ## run every test [ARGS="-k word"]
 	@$(PY) -m pytest $(ARGS)
 
 check: setup ## types, lint, format, import contracts; under a minute
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check --quiet . || { echo "make: run 'make format'" >&2; exit 1; }
-	@$(VENV)/bin/mypy .
-	@$(VENV)/bin/lint-imports
+	@failed=; \
+	$(VENV)/bin/ruff check . || failed="$$failed lint"; \
+	$(VENV)/bin/ruff format --check . || failed="$$failed format(make format)"; \
+	$(VENV)/bin/mypy . || failed="$$failed types"; \
+	$(VENV)/bin/lint-imports || failed="$$failed imports"; \
+	[ -z "$$failed" ] || { echo "make check: failed:$$failed" >&2; exit 1; }
 
 format: setup ## rewrite Python files the one way ruff lays them out
 	@$(VENV)/bin/ruff check --fix-only --quiet .
