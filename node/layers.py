@@ -105,6 +105,7 @@ class Layers:
             for section, fields in self._fields.items()
             for key in fields
         }
+        seen: dict[str, str] = {}
         for variable in sorted(environ):
             if not variable.startswith(ENVIRONMENT_PREFIX) or variable in ignored:
                 continue
@@ -115,6 +116,12 @@ class Layers:
                 known = [*names, *aliases, *ignored]
                 raise unknown("variable", variable, known, f"environment {variable}")
             section, _, key = name.partition(".")
+            earlier = seen.setdefault(name, variable)
+            if environ[earlier] != environ[variable]:
+                where = f"environment {earlier}, {variable}"
+                raise UsageError(
+                    f"two variables set {name} to different values", where=where, hint="unset one"
+                )
             self._lay(section, key, environ[variable], f"environment {variable}")
 
     def flags(self, section: str, flags: Mapping[str, object]) -> None:

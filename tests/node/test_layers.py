@@ -133,6 +133,14 @@ def test_an_alias_sets_its_setting_and_is_named_as_the_source() -> None:
     assert settings[0].given_by == "environment FLEEK_EDGE_COLOR"
 
 
+def test_two_variables_for_one_setting_must_agree() -> None:
+    same = {"FLEEK_EDGE_COLOR": "blue", "FLEEK_EDGE_DOOR_COLOR": "blue"}
+    assert _layers(environ=same).section("door")[0] == Door("blue")
+    with pytest.raises(UsageError, match=r"two variables set door\.color") as caught:
+        _layers(environ={**same, "FLEEK_EDGE_DOOR_COLOR": "red"})
+    assert caught.value.where == "environment FLEEK_EDGE_COLOR, FLEEK_EDGE_DOOR_COLOR"
+
+
 def test_a_secret_is_masked_wherever_it_is_shown() -> None:
     cache, settings = _cache(_layers("[cache]\npassword = 'hunter2'"))
     assert cache.password == "hunter2"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.values import Address, address, convert, duration_s, size_bytes
@@ -84,11 +84,13 @@ def test_a_fraction_of_a_byte_is_refused() -> None:
         size_bytes("1.0001KiB")
 
 
+@settings(deadline=None)  # other tests share the machine
 @given(st.integers(0, 2**63), st.sampled_from(["B", "KiB", "GiB", "PB"]))
 def test_a_size_with_a_unit_is_the_number_times_the_unit(number: int, unit: str) -> None:
     assert size_bytes(f"{number}{unit}") == number * size_bytes(f"1{unit}")
 
 
+@settings(deadline=None)  # other tests share the machine
 @given(st.text(max_size=40))
 def test_readers_of_text_answer_or_raise_value_error_only(text: str) -> None:
     for read in (duration_s, size_bytes, address):
