@@ -42,6 +42,8 @@ class Behaviour:
 
     spoil: Callable[[bytes], bytes] = lambda body: body
     cut_after_bytes: int | None = None  # close the connection there, in the middle of the promised body
+    wait_at_bytes: int | None = None  # send so much, then nothing until `go_on` is set
+    go_on: threading.Event = field(default_factory=threading.Event)
     status: int = 200
     error_body: bytes = b""
     location: str | None = None
@@ -83,6 +85,8 @@ def serving(data: bytes, behaviour: Behaviour) -> Iterator[str]:
         def _send(self, body: bytes) -> None:
             try:
                 for start in range(0, len(body), 16384):
+                    if behaviour.wait_at_bytes is not None and start >= behaviour.wait_at_bytes:
+                        behaviour.go_on.wait(60)
                     self.wfile.write(body[start : start + 16384])
                     behaviour.sent_bytes = min(start + 16384, len(body))
             except OSError:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blockstore import Store
+from blockstore import Root, Store
 from tests.tools.conftest import Edge
 
 ABSENT = "00" * 32
@@ -60,6 +60,17 @@ def test_rm_takes_a_pinned_blob_away(edge: Edge) -> None:
     assert edge("rm", name, "--json").records == [{"blake3": name, "removed": True}]
     assert edge("get", name).code == 3
     assert edge("rm", name).code == 3
+
+
+def test_rm_of_what_an_account_holds_is_refused_with_5_unless_forced(edge: Edge, data: Path) -> None:
+    name = _put(edge, b"held")
+    with Store.open(data) as store:
+        store.add_root(bytes.fromhex(name), Root.account("studio"))
+    refused = edge("rm", name, "--json")
+    assert (refused.code, refused.error["kind"]) == (5, "conflict")
+    assert edge("get", name).code == 0
+    assert edge("rm", name, "--force").code == 0
+    assert edge("get", name).code == 3
 
 
 def test_gc_takes_what_was_unpinned_and_nothing_else(edge: Edge) -> None:

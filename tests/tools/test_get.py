@@ -3,8 +3,11 @@
 import os
 import pty
 import random
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -190,6 +193,32 @@ def test_a_download_that_was_whole_but_not_named_is_finished(edge: Edge, tmp_pat
         assert (
             edge("get", url, "-o", tmp_path / "out", "--json").records[0]["resumed_bytes"] == 3 * GROUP_BYTES
         )
+    assert (tmp_path / "out").read_bytes() == content
+
+
+def test_a_download_that_is_interrupted_leaves_130_and_what_it_had_proven(edge: Edge, tmp_path: Path) -> None:
+    content = _content(BIG)
+    behaviour = Behaviour(wait_at_bytes=2 * SEGMENT_BYTES)
+    part = tmp_path / "out.part"
+    with serving(content, behaviour) as url:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tools.edge", "get", url, "-o", tmp_path / "out"],
+            cwd=Path(__file__).parents[2],
+            stderr=subprocess.PIPE,
+        )
+        deadline_s = time.monotonic() + 60
+        while not (part.exists() and part.stat().st_size >= SEGMENT_BYTES):
+            assert time.monotonic() < deadline_s
+            assert child.poll() is None
+            threading.Event().wait(0.01)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+        behaviour.go_on.set()
+        assert (child.returncode, err) == (130, b"")
+        assert content.startswith(part.read_bytes())
+        assert not (tmp_path / "out").exists()
+        behaviour.wait_at_bytes = None
+        assert edge("get", url, "-o", tmp_path / "out", "--json").records[0]["resumed_bytes"] > 0
     assert (tmp_path / "out").read_bytes() == content
 
 

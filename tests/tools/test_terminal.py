@@ -61,6 +61,26 @@ def test_no_color_is_kept(data: Path) -> None:
     assert not color.search(_seen(data, stdout_too=False, NO_COLOR="1")[0])
 
 
+def test_an_error_is_marked_in_colour_for_people_only(data: Path) -> None:
+    assert _error() == "\x1b[1;31merror:\x1b[0m no such file or directory\r\n  where: /nowhere\r\n"
+    assert _error(NO_COLOR="1") == "error: no such file or directory\r\n  where: /nowhere\r\n"
+
+
+def _error(**environ: str) -> str:
+    leader, follower = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "tools.edge", "put", "/nowhere"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "TERM": "xterm", **environ},
+        stderr=follower,
+        check=False,
+    )
+    seen = os.read(leader, 4096).decode()
+    os.close(follower)
+    os.close(leader)
+    return seen
+
+
 def test_a_dumb_terminal_gets_no_control_sequences(data: Path) -> None:
     seen, _ = _seen(data, stdout_too=False, TERM="dumb")
     assert "\x1b" not in seen

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from blockstore import BlobStat, Root, Store
+from blockstore.upper import UPPER_SEGMENT
 from content import names
 from runtime.errors import NotFound, Unverified
 from tools.edge.invocation import Invocation, command, hashes
@@ -50,7 +51,7 @@ def ls(invocation: Invocation) -> None:
             marks = "" if known.state == "present" else f"  {known.state}"
             marks += "  DAMAGED" if known.damaged_segments else ""
             plain = f"{names.hex(known.hash)}  {human_size(known.size_bytes):>10}{marks}"
-            invocation.out.record(_record(known), plain)
+            invocation.out.record(_record(known), plain, color="red" if known.damaged_segments else None)
 
 
 @click.command()
@@ -69,16 +70,18 @@ def verify(invocation: Invocation, roots: tuple[bytes, ...]) -> None:
     with invocation.store() as store:
         for root in roots:
             report = store.verify(root)
-            bad = list(report.damaged_segments)
-            damaged += [names.hex(root)] if bad else []
+            damaged += [] if report.intact else [names.hex(root)]
+            found_bad = _damage(report.damaged_segments)
             record = {
                 "blake3": names.hex(root),
-                "ok": not bad,
+                "ok": report.intact,
                 "size_bytes": report.size_bytes,
-                "damaged_segments": bad,
+                **found_bad,
             }
-            verdict = f"DAMAGED in segments {bad}" if bad else "ok"
-            invocation.out.record(record, f"{names.hex(root)}  {verdict}", flush=True)
+            verdict = "ok" if report.intact else f"DAMAGED: segments {found_bad['damaged_segments']}"
+            verdict += ", tree" if found_bad["damaged_tree"] else ""
+            color = None if report.intact else "red"
+            invocation.out.record(record, f"{names.hex(root)}  {verdict}", flush=True, color=color)
     if damaged:
         hint = "the damaged segments are quarantined; store the content again to heal them"
         raise Unverified(f"{len(damaged)} of {len(roots)} blobs are damaged", where=damaged[0], hint=hint)
@@ -119,8 +122,16 @@ def _record(known: BlobStat) -> dict[str, Any]:
         "created_s": known.created_s,
         "content_type": known.content_type or None,
         "state": known.state,
-        "damaged_segments": list(known.damaged_segments),
+        **_damage(known.damaged_segments),
         "roots": [_root(keeper) for keeper in known.roots],
+    }
+
+
+def _damage(numbers: tuple[int, ...]) -> dict[str, Any]:
+    """Damaged segments by number; the tree above the segments, which the store numbers too, apart."""
+    return {
+        "damaged_segments": [number for number in numbers if number != UPPER_SEGMENT],
+        "damaged_tree": UPPER_SEGMENT in numbers,
     }
 
 

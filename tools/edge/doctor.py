@@ -1,9 +1,13 @@
 """`fleek-edge doctor`: is this machine, and this data folder, fit to serve."""
 
+from typing import Final
+
 import click
 
 from tools.edge.checks import Check, run_checks
 from tools.edge.invocation import Invocation, command
+
+_COLORS: Final = {"ok": None, "warn": "yellow", "fail": "red"}
 
 
 @click.command()
@@ -22,7 +26,8 @@ def doctor(invocation: Invocation) -> None:
     failed: list[Check] = []
     for check in run_checks(invocation.config()):
         record = {"check": check.name, "status": check.status, "detail": check.detail, "hint": check.hint}
-        invocation.out.record(record, f"{check.status:<5} {check.name:<16} {check.detail}", flush=True)
+        plain = f"{check.status:<5} {check.name:<16} {check.detail}"
+        invocation.out.record(record, plain, flush=True, color=_COLORS[check.status])
         if check.hint and not invocation.out.as_json:
             invocation.out.record({}, f"{'':<22} {check.hint}")
         failed += [check] if check.error is not None else []

@@ -17,7 +17,7 @@ import click
 from click.shell_completion import shell_complete
 
 from runtime.errors import OUTCOMES, EdgeError, Kind, UsageError
-from tools.edge.output import printable
+from tools.edge.output import painted, printable
 from tools.edge.walk import translated
 
 PROGRAM: Final = "fleek-edge"
@@ -163,7 +163,7 @@ def _fail(error: EdgeError, as_json: bool) -> int:
     if as_json:
         text = json.dumps(error.as_json())
     else:
-        lines = [f"error: {printable(error.message)}"]
+        lines = [f"{painted('error:', 'red', sys.stderr)} {printable(error.message)}"]
         lines += [f"  where: {printable(error.where)}"] if error.where else []
         lines += [f"  hint: {printable(error.hint)}"] if error.hint else []
         text = "\n".join(lines)

@@ -8,11 +8,13 @@ Invariants
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TextIO
 
+_COLORS: Final = {"red": "1;31", "yellow": "33", "green": "32"}
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -45,9 +47,14 @@ class Output:
         self.as_json = as_json
         self._live: Progress | None = None
 
-    def record(self, record: Mapping[str, Any], plain: str, *, flush: bool = False) -> None:
-        """One result: `record` as a line of JSON, or `plain` for people. BrokenPipeError passes through."""
-        text = json.dumps(record) if self.as_json else printable(plain)
+    def record(
+        self, record: Mapping[str, Any], plain: str, *, flush: bool = False, color: str | None = None
+    ) -> None:
+        """One result: `record` as a line of JSON, or `plain` for people, in `color` on a terminal.
+
+        What the stream raises (BrokenPipeError, a full disk) passes through.
+        """
+        text = json.dumps(record) if self.as_json else painted(printable(plain), color, sys.stdout)
         if self._live is not None and sys.stdout.isatty():
             self._live.line(text)
             return
@@ -81,6 +88,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def painted(text: str, color: str | None, stream: TextIO) -> str:
+    """`text` in `color` where `stream` is a terminal that shows colours and its user wants them."""
+    wanted = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m" if color is not None and wanted else text
 
 
 def human_size(size_bytes: int) -> str:

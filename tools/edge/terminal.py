@@ -54,4 +54,4 @@ class Bar:
 
     def line(self, text: str) -> None:
         """`text` above the bar, unwrapped, so that it can be copied."""
-        self._progress.console.print(Text(text), soft_wrap=True)
+        self._progress.console.print(Text.from_ansi(text), soft_wrap=True)

@@ -55,7 +55,7 @@ def scrub(invocation: Invocation) -> None:
     hexes = [names.hex(root) for root in damaged]
     record = {"blobs": blobs, "size_bytes": size_bytes, "damaged_blobs": damaged_count, "damaged": hexes}
     for line in hexes if not invocation.out.as_json else ():
-        invocation.out.record({}, f"{line}  DAMAGED")
+        invocation.out.record({}, f"{line}  DAMAGED", color="red")
     invocation.out.record(record, f"{blobs} blobs read, {human_size(size_bytes)}, {damaged_count} damaged")
     if damaged_count:
         hint = "the damaged segments are quarantined; store the content again to heal it"
