@@ -56,6 +56,7 @@ class Connection:
     ) -> None:
         """Take over `wire`. `refuse`: answer its first request 503 and close."""
         self._wire, self._serving, self._loop, self._refuse = wire, serving, loop, refuse
+        self._recv, self._sendmsg, self._tls = wire.recv, wire.sendmsg, wire.tls
         self._phase = Phase.HEAD if wire.tls is None else Phase.HANDSHAKE
         self._idle = wire.tls is None and not refuse  # at a message boundary, nothing in the inbox
         self._inbox = b""
@@ -72,17 +73,18 @@ class Connection:
 
     def _readable(self) -> None:
         try:
-            data = self._wire.recv(_READ_BYTES if self._phase is not Phase.ANSWER else _READ_BODY_BYTES)
+            data = self._recv(_READ_BYTES if self._exchange is None else _READ_BODY_BYTES)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             self._lost()
             return
         try:
-            if self._idle and data[:4] == b"GET ":
-                cut = data.find(b" ", 4)
-                if data[cut:] in self._serving.heads.plain:
-                    hit = self._serving.hit(data[4:cut])
+            if self._idle:
+                # Method, target and tail, if these bytes are one head: this is the hot path.
+                parts = data.split(b" ", 2)
+                if len(parts) == 3 and parts[0] == b"GET" and parts[2] in self._serving.heads.plain:
+                    hit = self._serving.hit(parts[1])
                     if hit is not None:
                         self._send_hit(hit, data)
                         return
@@ -122,7 +124,7 @@ class Connection:
 
     def _shaken(self, data: bytes) -> bool:
         """The TLS handshake is over; whether there is anything more to see to."""
-        tls = self._wire.tls
+        tls = self._tls
         assert tls is not None
         if not tls.ready:
             self._lost()
@@ -163,7 +165,7 @@ class Connection:
         except Exception as error:  # noqa: BLE001  # before a byte left: an error answer can be given
             self._exchange_for(data).fail(error)
         else:
-            if taken == len(head) + size and not self._wire.held_bytes:
+            if taken == len(head) + size and (self._tls is None or not self._tls.held_bytes):
                 self.due_s = serving.idle_due_s
                 serving.meter.sent(None, hit.kind, size, 200)
                 if serving.access is not None:
@@ -175,7 +177,7 @@ class Connection:
     def _send_first(self, view: Part) -> int:
         """Head and first stretch of a hit in one call; returns how much of both was taken."""
         try:
-            return self._wire.sendmsg((self._hit_head, view))
+            return self._sendmsg((self._hit_head, view))
         except OSError:
             return 0  # full or broken: `Exchange.pump` meets it again and tells them apart
 

@@ -27,7 +27,7 @@ from net.refusal import Refused
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 _TARGET: Final = re.compile(rb"[!\"$-~]+")  # visible ASCII without the fragment sign
-_VERSION: Final = re.compile(rb" HTTP/[0-9]\.[0-9]")
+_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 # field-line = field-name ":" OWS field-value OWS; value: VCHAR, obs-text, SP, HTAB (RFC 9110 §5.5)
 _FIELD: Final = re.compile(rb"(" + TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 # uri-host [ ":" port ] without userinfo; the comma of sub-delims would hide two joined Host lines
@@ -121,7 +121,7 @@ class HeadReader:
         self._check_size(data, start, end + 4)
         if first < 0 or second < 0 or second > end:
             raise _bad_line(data[start:end])
-        tail_bytes = data[second : end + 4]
+        tail_bytes = data[second + 1 : end + 4]
         tail = self.plain.get(tail_bytes) or self._tail(tail_bytes)
         return _request(data[start:first], data[first + 1 : second], tail), end + 4
 
@@ -151,12 +151,12 @@ class HeadReader:
 
 
 def parse_tail(data: bytes, limits: HttpLimits) -> Tail:
-    """The meaning of `data`, which runs from the space before the version to the empty line."""
+    """The meaning of `data`, which runs from the version to the empty line."""
     line, _, block = data.partition(b"\r\n")
-    if line != b" HTTP/1.1" and line != b" HTTP/1.0":
+    if line != b"HTTP/1.1" and line != b"HTTP/1.0":
         if _VERSION.fullmatch(line):
-            raise Refused(505, "only HTTP/1.1 and HTTP/1.0 are spoken here", where=_shown(line[1:]))
-        raise Refused(400, "the request line does not end in an HTTP version", where=_shown(line[1:]))
+            raise Refused(505, "only HTTP/1.1 and HTTP/1.0 are spoken here", where=_shown(line))
+        raise Refused(400, "the request line does not end in an HTTP version", where=_shown(line))
     version = (1, 1) if line.endswith(b"1") else (1, 0)
     fields = parse_fields(block[:-4], limits.header_count)
     _check_host(fields, version)

@@ -312,7 +312,7 @@ def test_a_memoised_tail_means_what_it_meant_before() -> None:
     assert second is not None
     assert first[0].fields is second[0].fields
     assert second[0].target == "/2"
-    assert list(reader.plain) == [TAIL]
+    assert list(reader.plain) == [TAIL[1:]]
 
 
 def test_the_memo_is_bounded_and_keeps_what_is_used() -> None:
@@ -321,7 +321,7 @@ def test_the_memo_is_bounded_and_keeps_what_is_used() -> None:
         reader.take(b"GET / HTTP/1.1\r\nHost: a\r\nX: %d\r\n\r\n" % index)
         reader.take(b"GET /" + TAIL)
         assert len(reader.plain) <= 512
-    assert TAIL in reader.plain
+    assert TAIL[1:] in reader.plain
 
 
 def test_a_memoised_tail_does_not_bless_a_bad_request_line() -> None:
