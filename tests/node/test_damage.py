@@ -1,0 +1,106 @@
+"""A bit flipped on the disk under a running node: found before a byte of it leaves, reported, healed by a put."""
+
+import http.client
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.appliance import Node, ask, edge, edge_json
+
+CONTENT = random.Random(5).randbytes((1 << 20) + 777)  # five segments
+OTHER = b"another blob, untouched"
+PLACES = {"first segment": 1000, "middle segment": 600_000, "last segment": (1 << 20) + 700}
+
+
+def flip(path: Path, needle: bytes) -> None:
+    """Flip one bit wherever a file holds `needle`: the live page, and old copies of it if there are any."""
+    raw = path.read_bytes()
+    at = raw.find(needle)
+    assert at >= 0
+    with path.open("r+b") as file:
+        while at >= 0:
+            file.seek(at)
+            file.write(bytes([needle[0] ^ 1]))
+            at = raw.find(needle, at + 1)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[tuple[Node, str, str]]:
+    data = tmp_path / "data"
+    paths = [f"/blake3/{edge_json(data, 'put', '-', stdin=each)['blake3']}" for each in (CONTENT, OTHER)]
+    with Node(data, "--workers", "1") as running:
+        yield running, paths[0], paths[1]
+
+
+def served_prefix(node: Node, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes, bool]:
+    """Status, body bytes that arrived, and whether the answer ended as announced."""
+    session = node.session()
+    try:
+        session.request("GET", path, headers=headers or {})
+        response = session.getresponse()
+        try:
+            return response.status, response.read(), True
+        except http.client.IncompleteRead as broken:
+            return response.status, broken.partial, False
+        except ConnectionError:
+            return response.status, b"", False
+    except (ConnectionError, http.client.HTTPException):
+        return 0, b"", False
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["first read", "after good reads"])
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+def test_no_read_path_lets_a_flipped_bit_out(
+    node: tuple[Node, str, str], place: int, warm: bool, tmp_path: Path
+) -> None:
+    running, path, other = node
+    if warm:
+        assert running.get(path).body == CONTENT
+        assert running.get(path + "?format=bao").status == 200
+    flip(tmp_path / "data" / "bulk" / "data.mdb", CONTENT[place : place + 40])
+
+    status, body, whole = served_prefix(running, path)
+    assert not (status == 200 and whole)
+    assert CONTENT.startswith(body) or status == 500
+    near = {"Range": f"bytes={place - 10}-{place + 10}"}
+    status, body, whole = served_prefix(running, path, near)
+    assert status != 206 or not whole
+    assert body in CONTENT or status == 500
+    at = f"entity-bytes={place}:{place}"
+    for query in ("format=bao", f"format=bao&{at}", f"format=bao-chunk&{at}"):
+        status, _, whole = served_prefix(running, f"{path}?{query}")
+        assert not (status == 200 and whole)
+
+    session = running.session()  # everything else goes on
+    assert ask(session, "GET", other).body == OTHER
+    session.close()
+    hash_text = path.removeprefix("/blake3/")
+    assert edge(tmp_path / "data", "verify", hash_text).returncode == 4
+    got = edge(tmp_path / "data", "get", hash_text)
+    assert got.returncode == 8
+    assert CONTENT.startswith(got.stdout)
+    assert edge(tmp_path / "data", "scrub").returncode == 8
+    assert running.get("/api/v1/damage", which="admin").json()["damage"]
+
+    assert edge_json(tmp_path / "data", "put", "-", stdin=CONTENT)["blake3"] == hash_text
+    assert running.get(path).body == CONTENT
+    assert edge(tmp_path / "data", "verify", hash_text).returncode == 0
+    assert edge(tmp_path / "data", "scrub").returncode == 0
+
+
+def test_a_flipped_bit_in_the_tree_is_found_by_proofs(node: tuple[Node, str, str], tmp_path: Path) -> None:
+    running, path, _ = node
+    outboard = running.get(path + "?format=bao-outboard").body
+    lower = outboard[8 + 64 * 4 :][:64]  # the first node of the first segment, below four upper nodes at most
+    flip(tmp_path / "data" / "bulk" / "data.mdb", lower[:40])
+    for query in ("?format=bao", "?format=bao-outboard", "?format=bao-chunk&entity-bytes=0:20000"):
+        status, _, whole = served_prefix(running, path + query)
+        assert not (status == 200 and whole)
+    assert edge(tmp_path / "data", "verify", path.removeprefix("/blake3/")).returncode == 4
