@@ -73,9 +73,10 @@ class Blob:
         """Call `use` with a view of bytes [start, stop), which lie in one segment; returns what it returned.
 
         The view dies with the call, and `use` keeps no slice of it: nothing could stop a slice from
-        reading whatever lies there later. `use` must not wait. Raises NotFound when the blob was removed meanwhile, BlobDamaged when the segment is
-        not what it should be (put on record, nothing was lent). About 2 us and 6 us a 256 KiB
-        checked; 90 us more on the first read of a full segment since open.
+        reading whatever lies there later. `use` must not wait. Raises NotFound when the blob was
+        removed meanwhile, BlobDamaged when the segment is not what it should be (put on record,
+        nothing was lent). About 2 us and 6 us a 256 KiB checked; 90 us more on the first read of a
+        full segment since open.
         """
         number = start >> _SHIFT
         base = start & ~_OFFSET

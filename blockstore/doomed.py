@@ -1,8 +1,8 @@
 """Deleting the content of storage ids that nothing points at any more, in short steps.
 
 A doomed row is written in the same index commit that takes the last pointer away; the segments
-and upper nodes go afterwards, a few milliseconds of write lock at a time, and the row last. So
-a crash anywhere between leaves work, never a leak and never a pointer to nothing.
+and upper nodes go afterwards, a few milliseconds of write lock at a time, and the row last.
+Without that row nothing is deleted, whoever asks. So a crash anywhere between leaves work, never a leak and never a pointer to nothing.
 """
 
 from collections.abc import Sequence
@@ -31,17 +31,20 @@ class ClearStep:
         self._empty = []
         stop_s = self._backing.clock.tick_s() + self._backing.settings.step_s
         cursor = txn.cursor()
-        for storage_id in self._ids:
-            if not self._delete(cursor, storage_id, stop_s):
-                return
-            self._empty.append(storage_id)
+        with self._backing.index.reading() as index:
+            for storage_id in self._ids:
+                if index.get(records.id_key(storage_id), db=self._backing.catalog.doomed) is None:
+                    continue  # another process was faster; and without the row nothing may be deleted
+                if not self._delete(cursor, storage_id, stop_s):
+                    return
+                self._empty.append(storage_id)
 
     def index(self, txn: Txn) -> None:
         """Delete upper nodes and the rows of ids that are empty."""
         catalog = self._backing.catalog
         stop_s = self._backing.clock.tick_s() + self._backing.settings.step_s
         cursor = txn.cursor(catalog.upper)
-        done = set()
+        done = {each for each in self._ids if txn.get(records.id_key(each), db=catalog.doomed) is None}
         for storage_id in self._empty:
             if not self._delete(cursor, storage_id, stop_s):
                 break
@@ -74,6 +77,6 @@ def clear_soon(backing: Backing, storage_ids: Sequence[int]) -> None:
             clear_soon(backing, step.left)
 
     try:
-        backing.writer.submit(Job(step.bulk, step.index, done=done), wait=False)
+        backing.writer.submit(Job(step.bulk, step.index, frees=True, done=done), wait=False)
     except Interrupted:
         return

@@ -94,7 +94,7 @@ def submit_landing(backing: Backing, arrival: Arrival, landing: Landing, done: D
             clear_soon(backing, admitted[0].freed)
         done(Put(arrival.root, arrival.row.size_bytes, admitted[0].already))
 
-    backing.writer.submit(Job(arrival.bulk, index, arrival.held_bytes, True, after), wait=False)
+    backing.writer.submit(Job(arrival.bulk, index, arrival.held_bytes, done=after), wait=False)
 
 
 def _submit_early_rows(
@@ -119,17 +119,20 @@ def give_up(backing: Backing, storage_id: int) -> None:
     if not storage_id:
         return
 
+    owned = [True]
+
     def doom(txn: Txn) -> None:
-        if backing.catalog.owner_of(txn, storage_id) is None:
+        owned[0] = backing.catalog.owner_of(txn, storage_id) is not None
+        if not owned[0]:
             backing.catalog.doom(txn, storage_id)
 
     def doomed(error: EdgeError | None) -> None:
         backing.ids.settle(storage_id)  # on failure the sweep of abandoned ids finds it
-        if error is None:
+        if error is None and not owned[0]:
             clear_soon(backing, [storage_id])
 
     try:
-        backing.writer.submit(Job(index=doom, done=doomed), wait=False)
+        backing.writer.submit(Job(index=doom, frees=True, done=doomed), wait=False)
     except Interrupted:
         return  # closing: the next sweep finds the id in a dead range
 

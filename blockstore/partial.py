@@ -132,7 +132,7 @@ class Partial:
                 catalog.doom(txn, row.storage_id)
 
         if not self._whole:
-            self._backing.writer.run(index=index)
+            self._backing.writer.run(index=index, frees=True)
         self._have.clear()
         self._number, self._bitmap = -1, 0
 
@@ -225,7 +225,7 @@ class Partial:
             return
         number, data, bitmap = self._number, self._data, self._bitmap
         renew = self._renew if self._backing.clock.now_s() > self._renew_s else None
-        job = Job(self._merge(number, data, bitmap), renew, len(data), False, self._stored)
+        job = Job(self._merge(number, data, bitmap), renew, len(data), urgent=False, done=self._stored)
         self._backing.writer.submit(job)
         self._have[number] = self._have.get(number, 0) | bitmap
         self._number, self._data, self._bitmap = -1, bytearray(), 0

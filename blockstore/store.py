@@ -215,7 +215,7 @@ class Store:
             chosen = [each for each in pins if name is None or each.owner == name]
             dropped[0] = sum(catalog.drop_root(txn, root, each) for each in chosen)
 
-        self.backing.writer.run(index=index)
+        self.backing.writer.run(index=index, frees=True)
         return dropped[0]
 
     def add_root(self, root: bytes, held_by: Root, *, quota_bytes: int | None = None) -> None:
@@ -236,7 +236,7 @@ class Store:
         def index(txn: Txn) -> None:
             dropped[0] = self.backing.catalog.drop_root(txn, root, held_by)
 
-        self.backing.writer.run(index=index)
+        self.backing.writer.run(index=index, frees=True)
         return dropped[0]
 
     def rm(self, root: bytes, force: bool = False) -> None:
@@ -259,7 +259,7 @@ class Store:
             if row is not None:
                 freed.append(row.storage_id)
 
-        backing.writer.run(index=index)
+        backing.writer.run(index=index, frees=True)
         self.board.bump()
         clear_soon(backing, freed)
 
@@ -275,7 +275,7 @@ class Store:
                 backing.catalog.evict(txn, root, row)
                 freed.append(row.storage_id)
 
-        backing.writer.run(index=index)
+        backing.writer.run(index=index, frees=True)
         self.board.bump()
         clear_soon(backing, freed)
 

@@ -134,7 +134,7 @@ class Sweep:
                         counts[1] += catalog.withdraw(txn, root, row)
                         removed.append(row)
 
-        backing.writer.run(bulk=step.bulk if step.left else None, index=index)
+        backing.writer.run(bulk=step.bulk if step.left else None, index=index, frees=True)
         self._cleared(step)
         if removed:
             backing.board.bump()
@@ -169,7 +169,7 @@ class Sweep:
                     catalog.doom(txn, row.storage_id)
                     dropped.append(row.storage_id)
 
-            backing.writer.run(index=index)
+            backing.writer.run(index=index, frees=True)
             self.report.expired_partials += len(dropped)
             yield
 
@@ -184,7 +184,7 @@ class Sweep:
             if not ids:
                 return
             step = ClearStep(backing, ids)
-            backing.writer.run(bulk=step.bulk, index=step.index)
+            backing.writer.run(bulk=step.bulk, index=step.index, frees=True)
             self._cleared(step)
             yield
 
@@ -248,7 +248,7 @@ class Sweep:
                     self._catalog.doom(txn, each)
                     count[0] += 1
 
-        self._backing.writer.run(index=index)
+        self._backing.writer.run(index=index, frees=True)
         self.report.orphans += count[0]
 
     def _end_range(self, key: bytes) -> None:
@@ -257,7 +257,7 @@ class Sweep:
         def index(txn: Txn) -> None:
             txn.delete(key, db=self._catalog.ranges)
 
-        self._backing.writer.run(index=index)
+        self._backing.writer.run(index=index, frees=True)
 
 
 def _partial_rows(catalog: Catalog, txn: Txn) -> Iterator[tuple[bytes, records.PartialRow]]:

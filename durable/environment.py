@@ -31,6 +31,7 @@ from runtime.errors import UsageError
 Table: TypeAlias = Any  # an opaque lmdb database handle
 _READER_BYTES: Final = 64
 _LOCK_HEAD_BYTES: Final = 4096
+_KEPT_BYTES: Final = 1 << 20  # a deletion copies the pages on its way down, and the free list
 _SPARE_TXNS: Final = 8  # finished snapshots kept for reuse: one a thread that reads, and some
 
 
@@ -158,12 +159,30 @@ class Environment:
 
     def _free_pages(self) -> int:
         """Pages LMDB keeps for reuse; it hides its free list, so pages in use are subtracted."""
-        used = 2  # the two meta pages
         with self._env.begin() as txn:
-            stats = [self._env.stat(), *(txn.stat(handle) for handle in self.tables.values())]
-            used += sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)
-            last: int = self._env.info()["last_pgno"]
-        return max(0, last + 1 - used)
+            return max(0, int(self._env.info()["last_pgno"]) + 1 - self._used_pages(txn))
+
+    def _used_pages(self, txn: Any) -> int:
+        stats = [txn.stat(), *(txn.stat(handle) for handle in self.tables.values())]
+        return 2 + sum(
+            int(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"]) for s in stats
+        )  # 2 metas
+
+    def room_bytes(self, txn: Any) -> int:
+        """Bytes of the map that hold nothing, less what is kept back so that deleting always works. 5 us."""
+        map_bytes = int(self._env.info()["map_size"])
+        page = int(txn.stat()["psize"])
+        kept = min(_KEPT_BYTES, map_bytes // 16)
+        return map_bytes - self._used_pages(txn) * page - kept
+
+    def turn_over(self) -> None:
+        """Commit a change of nothing: LMDB lends freed pages out again only after one more commit."""
+        try:
+            with self._env.begin(write=True) as txn:
+                txn.put(b"\0", b"")
+                txn.delete(b"\0")
+        except FOREIGN:
+            return  # without room for even that, the caller's own failure says so
 
     def close(self) -> None:
         """Close the map. No other thread may be inside a read: a view of it would be a crash."""

@@ -6,6 +6,7 @@ store is usable, room has to be made.
 """
 
 import errno
+import os
 from typing import Final
 
 import lmdb
@@ -25,6 +26,7 @@ _DAMAGED: Final = (
     lmdb.IncompatibleError,
 )
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL_BELOW_BYTES: Final = 1 << 20  # less than one small commit
 _NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR})
 
 
@@ -39,14 +41,10 @@ def translated(error: BaseException, where: str) -> EdgeError:
             hint="give every process the same map size and restart this one",
         )
     if isinstance(error, _FULL):
-        return StoreFull(
-            "the store's map has no room left",
-            where=where,
-            hint="remove content and run gc, or raise the map size and restart every process of the store",
-        )
-    code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)
-    if code in _NO_ROOM or isinstance(error, lmdb.DiskError):
+        return map_full(where)
+    if _disk_is_full(error, where):
         return StoreFull("the disk is full", where=where, hint="free some space; this write was not kept")
+    code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)
     if code == errno.ENOMEM:
         return StoreFull(
             "the system refused the memory map", where=where, hint="lower the map sizes or raise `ulimit -v`"
@@ -58,3 +56,26 @@ def translated(error: BaseException, where: str) -> EdgeError:
     if code == errno.EIO or isinstance(error, _DAMAGED):
         return BlobDamaged(f"cannot read or write the database: {error}", where=where, hint="check the disk")
     return EdgeError(f"unexpected failure of the store: {error!r}", where=where)
+
+
+def map_full(where: str) -> StoreFull:
+    """The failure of a write for which the map has no room."""
+    return StoreFull(
+        "the store's map has no room left",
+        where=where,
+        hint="remove content and run gc, or raise the map size and restart every process of the store",
+    )
+
+
+def _disk_is_full(error: BaseException, where: str) -> bool:
+    """Whether there was no room. LMDB reports a write that the disk took only half of as EIO."""
+    code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)
+    if code in _NO_ROOM or isinstance(error, lmdb.DiskError):
+        return True
+    if code != errno.EIO:
+        return False
+    try:
+        room = os.statvfs(where)
+    except OSError:
+        return False
+    return room.f_bavail * room.f_frsize < _FULL_BELOW_BYTES

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from durable.environment import Environment
-from durable.errors import FOREIGN, translated
+from durable.errors import FOREIGN, map_full, translated
 from durable.transaction import Txn
 from runtime.clock import Clock
-from runtime.errors import EdgeError, Interrupted
+from runtime.errors import EdgeError, Interrupted, StoreFull
 
 Change = Callable[[Txn], None]
 _IDLE_S: Final = 30.0  # how often an idle writer frees the reader slots of dead processes
@@ -36,12 +36,17 @@ _BATCH_JOBS: Final = 1024  # bounds one index transaction: about 30 ms of small 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One change of the store. `done(error)` runs on the writer thread after the commit, or with why not."""
+    """One change of the store.
+
+    `done(error)` runs on the writer thread after the commit, or with why there was none. `frees`:
+    it may use the room that is kept back for deletions.
+    """
 
     bulk: Change | None = None
     index: Change | None = None
     held_bytes: int = 0
     urgent: bool = True
+    frees: bool = False
     done: Callable[[EdgeError | None], None] | None = None
     error: EdgeError | None = None
 
@@ -72,6 +77,7 @@ class GroupWriter:
         self._bulk = bulk
         self._index = index
         self._clock = clock
+        self._where = str(index.path.parent)
         self._commit_bytes = commit_bytes
         self._backlog_limit = max(backlog_bytes, commit_bytes)
         self._linger_s = linger_s
@@ -117,7 +123,7 @@ class GroupWriter:
             while wait and not self.has_room and not self._stopping:
                 self._room.wait()
             if self._stopping:
-                raise Interrupted("the store is closing", where=str(self._index.path.parent))
+                raise Interrupted("the store is closing", where=self._where)
             if not self._queue:
                 self._oldest_s = self._clock.tick_s()
             self._queue.append(job)
@@ -127,7 +133,7 @@ class GroupWriter:
             if self._due() or len(self._queue) == 1:
                 self._work.notify()
 
-    def run(self, *, bulk: Change | None = None, index: Change | None = None, held_bytes: int = 0) -> None:
+    def run(self, *, bulk: Change | None = None, index: Change | None = None, frees: bool = False) -> None:
         """Submit a change and wait until it is durable; raises what made it fail."""
         if threading.current_thread() is self._thread:
             raise AssertionError("the writer thread may not wait for itself")
@@ -139,7 +145,7 @@ class GroupWriter:
                 failure.append(error)
             arrived.set()
 
-        self.submit(Job(bulk, index, held_bytes, True, done))
+        self.submit(Job(bulk, index, frees=frees, done=done))
         arrived.wait()
         if failure:
             raise failure[0]
@@ -199,7 +205,7 @@ class GroupWriter:
         for callback in callbacks:
             callback()
 
-    def _commit(self, batch: list[Job]) -> None:
+    def _commit(self, batch: list[Job], *, again: bool = False) -> None:
         for job in batch:
             job.error = None
         try:
@@ -210,7 +216,12 @@ class GroupWriter:
                 for job in batch:
                     self._commit([job])
                 return
-            batch[0].finished(translated(error, str(self._index.path.parent)))
+            if isinstance(translated(error, self._where), StoreFull) and not again:
+                self._bulk.turn_over()
+                self._index.turn_over()
+                self._commit(batch, again=True)
+                return
+            batch[0].finished(translated(error, self._where))
             return
         for job in batch:
             job.finished(job.error)
@@ -221,10 +232,14 @@ class GroupWriter:
             return
         txn = environment.begin_write()
         try:
+            room = environment.room_bytes(txn)
             for job in todo:
                 change = job.bulk if bulk else job.index
                 assert change is not None
+                room -= job.held_bytes if bulk else 0
                 try:
+                    if room < 0 and not job.frees:
+                        raise map_full(self._where)
                     change(txn)
                 except EdgeError as refusal:
                     job.error = refusal

@@ -113,6 +113,8 @@ def test_two_handles_add_to_one_transfer(store: Store, content: Content) -> None
     assert not one.complete().already
     with pytest.raises(Conflict):
         other.complete()
+    store.sweep()
+    assert store.verify(name_of(data)).intact
     assert store.partial(name_of(data), len(data)).complete().already
 
 
@@ -123,8 +125,8 @@ def test_another_size_is_a_conflict_until_the_transfer_is_discarded(store: Store
         store.partial(name, 100_000)
     partial.discard()
     store.partial(name, 100_000)
+    partial.add(0, bytes(99_999))
     with pytest.raises(Conflict, match="dropped"):
-        partial.add(0, bytes(99_999))
         partial.flush()
 
 

@@ -73,7 +73,7 @@ def test_a_pin_between_mark_and_removal_wins(store: Store, content: Content) -> 
             store.pin(roots[50])
         run(**changes)  # type: ignore[arg-type]
 
-    writer.run = run_late  # type: ignore[method-assign,assignment]
+    writer.run = run_late  # type: ignore[method-assign]
     try:
         store.sweep()
     finally:
@@ -91,7 +91,7 @@ def test_a_sweep_that_is_given_up_is_finished_by_the_next(open_store: Opener, co
     sweep = store.sweep_steps()
     next(sweep)
     next(sweep)
-    sweep.close()
+    del sweep
     store.close()
     store = open_store()
     store.sweep()

@@ -1,4 +1,4 @@
-"""What a node serves, checked by somebody else's decoder: the `bao` package of lukechampine.com/blake3 (Go)."""
+"""What a node serves, judged by the Go package lukechampine.com/blake3/bao."""
 
 import os
 import random

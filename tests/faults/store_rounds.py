@@ -31,6 +31,7 @@ def run(rounds: int, seed: int) -> list[str]:
     violations: list[str] = []
     rng = random.Random(seed)
     expected: dict[str, str] = {}
+    puts = 0
     try:
         Store.open(folder / "data", SETTINGS).close()
         for number in range(rounds):
@@ -38,6 +39,7 @@ def run(rounds: int, seed: int) -> list[str]:
             with _workers(folder / "data", journal, rng) as pids:
                 _kill_in_turn(pids, rng)
             found = _read_journal(journal, expected)
+            puts += sum(last == "done put" for last in expected.values())
             found += check(folder / "data", expected)
             violations += [f"round {number} of seed {seed}: {each}" for each in found]
             if (folder / "data" / "bulk" / "data.mdb").stat().st_size > 1 << 30:
@@ -46,6 +48,8 @@ def run(rounds: int, seed: int) -> list[str]:
                 Store.open(folder / "data", SETTINGS).close()
     finally:
         shutil.rmtree(folder)
+    if puts < rounds:
+        violations.append(f"the workers hardly worked: {puts} acknowledged puts stood after {rounds} rounds")
     return violations
 
 
@@ -103,7 +107,7 @@ def _read_journal(journal: Path, expected: dict[str, str]) -> list[str]:
     complaints = []
     for line in journal.read_text().splitlines() if journal.exists() else []:
         words = line.split()
-        if words[0] in ("wrong", "damaged"):
+        if words[0] in ("wrong", "damaged", "fault"):
             complaints.append(f"a worker met: {line}")
         elif len(words) == 3 and len(words[2]) == 64:
             expected[words[2]] = f"{words[0]} {words[1]}"

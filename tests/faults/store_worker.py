@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from blockstore import Blob, Store, StoreSettings
-from runtime.errors import BlobDamaged, EdgeError
+from runtime.errors import BlobDamaged, Conflict, NotFound
 
 SETTINGS = StoreSettings(
     commit_bytes=1 << 20,
@@ -53,25 +53,26 @@ class Worker:
 
     def _work(self, rng: random.Random) -> None:
         own: list[bytes] = []
-        steps = [
-            self._put,
-            self._put_large,
-            self._rm,
-            self._unpin,
-            self._sweep,
-            self._pool,
-            self._partial,
-            self._read,
-        ]
-        weights = [30, 10, 8, 5, 6, 15, 6, 20]
+        weights = {
+            self._put: 30,
+            self._put_large: 10,
+            self._rm: 8,
+            self._unpin: 5,
+            self._sweep: 6,
+            self._pool: 15,
+            self._partial: 6,
+            self._read: 20,
+        }
         while True:
             step = rng.choices(list(weights), list(weights.values()))[0]
             try:
                 step(rng, own)
             except BlobDamaged as error:
                 self.note("damaged", error.where, error.message.replace(" ", "_"))
-            except EdgeError:
-                pass  # NotFound and Conflict are part of the fight over the pool
+            except (NotFound, Conflict):
+                pass  # part of the fight over the pool
+            except Exception as error:  # noqa: BLE001  whatever it is, the round has to know
+                self.note("fault", step.__name__, repr(error).replace(" ", "_"))
 
     def _put(self, rng: random.Random, own: list[bytes], size: int | None = None) -> None:
         data = rng.randbytes(size or rng.randrange(1, 40_000))

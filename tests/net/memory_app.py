@@ -36,7 +36,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until `condition` holds."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110  # any condition; nobody is there to set an event
+        while not condition():  # any condition; nobody is there to set an event
             await asyncio.sleep(0)
 
 

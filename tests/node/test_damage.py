@@ -1,4 +1,4 @@
-"""A bit flipped on the disk under a running node: found before a byte of it leaves, reported, healed by a put."""
+"""A bit flipped under a running node: found before a byte of it leaves, reported, healed by a put."""
 
 import http.client
 import os
