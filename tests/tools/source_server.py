@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from content import bao
 from content.bao import encode
-from content.bao.geometry import NODE_BYTES, SEGMENT_BYTES, segment_bytes, segment_count
+from content.bao.geometry import NODE_BYTES, SEGMENT_BYTES, segment_count
 from content.ranges import parse_entity_bytes
 
 MEDIA_TYPE = "application/vnd.fleek.bao"
@@ -21,9 +21,7 @@ class Held:
     def __init__(self, data: bytes) -> None:
         self.size_bytes = len(data)
         count = segment_count(len(data))
-        self._data = [
-            data[index * SEGMENT_BYTES :][: segment_bytes(len(data), index)] for index in range(count)
-        ]
+        self._data = [data[index * SEGMENT_BYTES : (index + 1) * SEGMENT_BYTES] for index in range(count)]
         sealed = [bao.segment(each, index, count == 1) for index, each in enumerate(self._data)]
         self._nodes = [nodes for _, nodes in sealed]
         cvs = b"".join(cv for cv, _ in sealed)
