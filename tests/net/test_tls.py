@@ -1,0 +1,178 @@
+"""TLS: the same answers under it, large writes, reload, and clients that do it wrong."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from net.answer import Answer
+from net.limits import HttpLimits
+from net.tls import TlsContext, check_certificate
+from runtime.errors import UsageError
+from tests.net.certificates import trusting, write_certificate
+from tests.net.memory_app import Bytes, MemoryApp, echo, get, run, served, until
+
+BODY = bytes(range(256)) * 8192  # 2 MiB
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    return write_certificate(tmp_path, "first")
+
+
+def app() -> MemoryApp:
+    hits = {b"/a": Bytes(b"hello").hit(), b"/b": Bytes(BODY, stride=262144).hit(), b"/e": Bytes(b"").hit()}
+    return MemoryApp(hits=hits, handlers={"/echo": echo})
+
+
+def organisation(stream: asyncio.StreamWriter) -> str:
+    names = stream.get_extra_info("ssl_object").getpeercert()["subject"]
+    return str(dict(pair for group in names for pair in group)["organizationName"])
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_hits_and_uploads_are_the_same_under_tls(files: tuple[Path, Path], version: ssl.TLSVersion) -> None:
+    async def main() -> None:
+        trust = trusting(files[0])
+        trust.minimum_version = trust.maximum_version = version
+        async with served(app(), tls=TlsContext.load(*files)) as server:
+            client = await server.client(tls=trust)
+            assert client.writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+            for _ in range(2):
+                assert (await client.ask(get("/a"))).body == b"hello"
+                assert (await client.ask(get("/e"))).body == b""
+                assert (await client.ask(get("/b"))).body == BODY
+            request = get("/echo", f"Content-Length: {len(BODY)}", "Expect: 100-continue", method="PUT")
+            await client.send(request)
+            assert (await client.head())[0] == 100
+            sending = asyncio.create_task(client.send(BODY + get("/a") * 3))
+            assert (await client.response()).body == BODY
+            for _ in range(3):
+                assert (await client.response()).body == b"hello"
+            await sending
+            assert server.meter.events["tls_handshakes"] == 1
+            assert sum(row[2] for row in server.meter.responses) == 3 * len(BODY) + 5 * 5
+
+    run(main())
+
+
+def test_a_body_that_fails_under_tls_has_no_close_notify(files: tuple[Path, Path]) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x" * 100_000
+        yield b"x" * 100_000
+        raise OSError("a disk gave up")
+
+    async def main() -> None:
+        failing = MemoryApp(answers={"/": lambda _: Answer(200, [], broken())})
+        async with served(failing, tls=TlsContext.load(*files), send_buffer=4096) as server:
+            client = await server.client(tls=trusting(files[0]))
+            await client.send(get("/", version="1.0"))  # a body that ends with the connection
+            data, clean = await client.rest()
+            assert not clean
+            assert len(data) < 201_000
+
+    run(main())
+
+
+def test_a_last_answer_under_tls_ends_with_close_notify(files: tuple[Path, Path]) -> None:
+    async def main() -> None:
+        async with served(app(), tls=TlsContext.load(*files)) as server:
+            client = await server.client(tls=trusting(files[0]))
+            response = await client.ask(get("/none", "Connection: close"))
+            assert response.status == 404
+            assert await client.rest() == (b"", True)
+
+    run(main())
+
+
+def test_a_client_that_never_reads_is_billed_for_what_left_and_not_for_what_was_sealed(
+    files: tuple[Path, Path],
+) -> None:
+    async def main() -> None:
+        piece = Bytes(bytes(32 << 20), stride=262144)
+        stuck = MemoryApp(answers={"/": lambda _: Answer(200, [], iter([piece]), len(piece.data))})
+        async with served(stuck, tls=TlsContext.load(*files), send_buffer=65536) as server:
+            client = await server.client(tls=trusting(files[0]), receive_buffer=65536)
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # every transport here can
+            await client.send(get("/"))
+            await until(lambda: piece.taken_bytes > 0)
+            before = -1
+            while before != piece.taken_bytes:  # until the kernels are full
+                before = piece.taken_bytes
+                await asyncio.sleep(0.05)
+            assert piece.taken_bytes < 8 << 20
+            server.pass_time(HttpLimits().write_idle_s + 1)
+            (_, _, billed, _), *more = server.meter.responses
+            assert not more
+            assert 0 < billed < piece.taken_bytes, "what was sealed and never left is not billed"
+
+    run(main())
+
+
+def test_reload_changes_the_certificate_of_new_connections_only(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        context = TlsContext.load(*files)
+        async with served(app(), tls=context) as server:
+            old_trust = trusting(files[0])
+            old = await server.client(tls=old_trust)
+            assert organisation(old.writer) == "first"
+            write_certificate(tmp_path, "second")
+            context.reload()
+            new = await server.client(tls=trusting(files[0]))
+            assert organisation(new.writer) == "second"
+            assert (await old.ask(get("/a"))).body == b"hello"
+            files[1].write_text("not a key")
+            with pytest.raises(UsageError):
+                context.reload()
+            assert organisation((await server.client(tls=trusting(files[0]))).writer) == "second"
+
+    run(main())
+
+
+def test_bad_files_are_a_usage_error_that_names_them(files: tuple[Path, Path], tmp_path: Path) -> None:
+    check_certificate(*files)
+    other = tmp_path / "other"
+    other.mkdir()
+    strange_key = write_certificate(other, "other")[1]
+    for cert, key in ((files[0], strange_key), (files[0], files[0]), (tmp_path / "none", files[1])):
+        with pytest.raises(UsageError) as caught:
+            check_certificate(cert, key)
+        assert str(cert) in caught.value.where
+
+
+def test_a_handshake_that_is_not_one_or_takes_too_long_ends(files: tuple[Path, Path]) -> None:
+    async def main() -> None:
+        async with served(app(), tls=TlsContext.load(*files)) as server:
+            plain = await server.client()
+            await plain.send(get("/a"))
+            await plain.rest()
+            await until(lambda: server.meter.events["tls_failures"] == 1)
+            silent = await server.client()
+            await until(lambda: server.listener.connections == 1)
+            server.pass_time(HttpLimits().tls_handshake_s + 1)
+            assert not (await silent.rest())[1]
+            assert server.meter.events["timeout_tls_handshake"] == 1
+            vanished = await server.client()
+            await until(lambda: server.listener.connections == 1)
+            vanished.writer.write_eof()
+            await until(lambda: server.listener.connections == 0)
+
+    run(main())
+
+
+def test_an_idle_tls_connection_has_the_time_of_any_other(files: tuple[Path, Path]) -> None:
+    async def main() -> None:
+        limits = HttpLimits()
+        async with served(app(), tls=TlsContext.load(*files)) as server:
+            client = await server.client(tls=trusting(files[0]))
+            assert (await client.ask(get("/a"))).body == b"hello"
+            server.pass_time(limits.tls_handshake_s + 5)
+            assert (await client.ask(get("/a"))).body == b"hello"
+            server.pass_time(limits.keep_alive_s + 1)
+            assert await client.rest() == (b"", True)
+
+    run(main())
