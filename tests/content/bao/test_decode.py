@@ -177,6 +177,28 @@ def test_reordered_leaves_and_nodes_are_refused() -> None:
     assert refuse(Decoder.combined(root_of(blob(size))), doubled).where == "chunk 16"
 
 
+@pytest.mark.parametrize("step", [1 << 30, 1000])
+def test_a_whole_subtree_of_another_blob_is_refused_wherever_it_is_spliced_in(step: int) -> None:
+    """Nodes and leaves that match one another are not enough: each must match what stands above it."""
+    groups = 32
+    mine = blob(groups * 16 * KIB)
+    other = bytes(byte ^ 1 for byte in mine)
+    good, forged = (b"".join(combined_pieces(source(data))) for data in (mine, other))
+    places: list[tuple[int, int, int]] = []
+
+    def place(at: int, first: int, count: int) -> int:
+        length = count * 16 * KIB + 64 * (count - 1)
+        places.append((at, at + length, first * 16))
+        if count > 1:
+            place(place(at + 64, first, count // 2), first + count // 2, count // 2)
+        return at + length
+
+    place(8, 0, groups)
+    for start, stop, chunk in places:
+        bad = good[:start] + forged[start:stop] + good[stop:]
+        assert refuse(Decoder.combined(root_of(mine)), bad, step).where == f"chunk {chunk}"
+
+
 LIES = [-16384, -1024, -1, 1, 1024, 16384, 1 << 40, (1 << 64) - (1 << 21)]
 LIED_ABOUT = [1, 1024, 1025, 16384, 16385, 32768, 50_000, 262_144, 262_145, 600_000]
 
