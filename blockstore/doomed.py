@@ -2,7 +2,8 @@
 
 A doomed row is written in the same index commit that takes the last pointer away; the segments
 and upper nodes go afterwards, a few milliseconds of write lock at a time, and the row last.
-Without that row nothing is deleted, whoever asks. So a crash anywhere between leaves work, never a leak and never a pointer to nothing.
+Without that row nothing is deleted, whoever asks. So a crash anywhere between leaves work, never
+a leak and never a pointer to nothing.
 """
 
 from collections.abc import Sequence

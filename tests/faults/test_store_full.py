@@ -1,0 +1,110 @@
+"""No room: a clear error, nothing half done, and a store that works once there is room again."""
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from blockstore import Durability, Store, StoreSettings
+from runtime.errors import StoreFull
+from tests.blockstore.test_ingest import leaks_here
+
+SMALL_MAP = StoreSettings(
+    durability=Durability.NONE,
+    commit_bytes=1 << 20,
+    backlog_bytes=2 << 20,
+    bulk_map_bytes=8 << 20,
+    index_map_bytes=4 << 20,
+)
+SMALL_DISK = StoreSettings(commit_bytes=1 << 20, backlog_bytes=2 << 20, max_readers=64)
+DISK_BYTES = 16 << 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs takes root")
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(store: Store, rng: random.Random, size: int) -> list[bytes]:
+    """Put blobs of `size` until there is no room; returns those that were acknowledged."""
+    names = []
+    with pytest.raises(StoreFull) as caught:
+        while True:
+            names.append(store.put_bytes(rng.randbytes(size)).root)
+            assert len(names) < 100_000, "the store never filled"
+    assert caught.value.outcome.exit_code == 7
+    assert caught.value.hint
+    return names
+
+
+def check_usable(store: Store, names: list[bytes]) -> None:
+    """All that was acknowledged is there; with room made, putting works and nothing has leaked."""
+    assert len(names) > 3
+    assert {stat.hash for stat in store.list()} == set(names)
+    assert all(store.verify(name).intact for name in names)
+    for name in names[: len(names) // 2]:
+        store.rm(name)
+    store.sweep()
+    assert leaks_here(store) == []
+    again = [store.put_bytes(random.Random(n).randbytes(50_000)).root for n in range(5)]
+    assert all(store.verify(name).intact for name in again)
+
+
+@pytest.mark.parametrize("size", [3_000, 100_000, 900_000])
+def test_a_full_map_is_store_full_and_the_store_stays_usable(tmp_path: Path, size: int) -> None:
+    with Store.open(tmp_path / "data", SMALL_MAP) as store:
+        names = fill(store, random.Random(size), size)
+        check_usable(store, names)
+
+
+def test_one_blob_larger_than_the_map_leaves_nothing(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "data", SMALL_MAP) as store:
+        kept = store.put_bytes(b"kept").root
+        with pytest.raises(StoreFull), store.ingest() as ingest:
+            for number in range(200):
+                ingest.write(random.Random(number).randbytes(100_000))
+            ingest.finish()
+        store.sweep()
+        assert leaks_here(store) == []
+        assert [stat.hash for stat in store.list()] == [kept]
+        assert store.put_bytes(random.Random(9).randbytes(1_000_000)).size_bytes == 1_000_000
+
+
+@pytest.mark.parametrize("size", [3_000, 900_000])
+def test_a_full_disk_is_store_full_and_the_store_stays_usable(small_disk: Path, size: int) -> None:
+    with Store.open(small_disk / "data", SMALL_DISK) as store:
+        names = fill(store, random.Random(size), size)
+        check_usable(store, names)
+    with Store.open(small_disk / "data", SMALL_DISK) as store:
+        assert all(store.verify(stat.hash).intact for stat in store.list())
+
+
+def test_opening_a_store_on_a_full_disk_fails_clearly_or_works(small_disk: Path) -> None:
+    with Store.open(small_disk / "one", SMALL_DISK) as store:
+        names = fill(store, random.Random(1), 100_000)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(bytes(4096))
+    with pytest.raises(StoreFull):
+        Store.open(small_disk / "two", SMALL_DISK)
+    with Store.open(small_disk / "one", SMALL_DISK) as store:
+        assert all(store.verify(name).intact for name in names)
+    filler.unlink()
+    shutil.rmtree(small_disk / "one")
+    with Store.open(small_disk / "two", SMALL_DISK) as store:
+        assert store.put_bytes(b"room again").size_bytes == 10
