@@ -1,6 +1,7 @@
 """Byte-identity with `abao`, `bao` and `bao-tree`: vectors.json, made by native/examples/vectors.rs."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,18 @@ def test_corrupted_streams_meet_the_verdict_of_bao_tree(case: dict[str, Any]) ->
         else:
             with pytest.raises(Unverified):
                 read_all(decoder, bad)
+
+
+def test_the_streams_named_in_the_format_document_are_ours() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "formats" / "bao.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (\S+).* \| (\d+) \| `(\w{64})` \|$", text, re.MULTILINE)
+    assert len(rows) == 16
+    for size, form, length, expected in rows:
+        data = source(blob(int(size)))
+        pieces = {
+            "outboard": outboard_pieces(data),
+            "combined": combined_pieces(data),
+            "slice": slice_pieces(data, 16384, 1),
+            "sub-group": subgroup_pieces(data, [(1500, 1501)]),
+        }
+        assert stream(b"".join(pieces[form])) == [int(length), expected]
