@@ -11,6 +11,7 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -82,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(benches))
         return 0 if options.list else 2
     os.environ["PATH"] = SEARCH_PATH
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped on the way out
     machine, rows = describe(), []
     for id, bench in chosen.items():
         started_s = time.monotonic()

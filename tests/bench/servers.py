@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ from tests.conftest import SEARCH_PATH, find_program
 
 _START_S: Final = 60.0  # varnish compiles its rules with gcc first
 _STOP_S: Final = 30.0
+_PUT_S: Final = 300.0
 SERVER_CORES: Final = str(SERVER_CORE)  # as taskset reads it
 FLEEK_EDGE: Final = str(Path(sys.executable).with_name("fleek-edge"))
 
@@ -139,7 +141,10 @@ def fleek_edge(
         command, folder / "fleek-edge.log", environ, cores=cores, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None, "asked for a pipe"
+        watchdog = threading.Timer(_START_S, process.kill)  # ends the wait for a line that never comes
+        watchdog.start()
         line = process.stdout.readline()
+        watchdog.cancel()
         if not line:
             raise ServerFailed(f"fleek-edge did not start: {(folder / 'fleek-edge.log').read_text()[-2000:]}")
         ready = json.loads(line)

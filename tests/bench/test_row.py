@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -53,8 +54,11 @@ def test_no_rounds_at_all_is_an_error() -> None:
 
 def test_rows_print_as_json_text_and_markdown() -> None:
     rows = [at_least("fast", [2.0], [1.0], 1.5, unit="GB/s"), not_run("far", "needs 4 cores | has 2")]
-    kept: list[dict[str, object]] = [json.loads(json.dumps(row.as_json())) for row in rows]
-    document: dict[str, object] = {"machine": {"cpu": "c", "cores": 2, "kernel": "k", "python": "3"}, "rows": kept}
+    kept: list[dict[str, Any]] = [json.loads(json.dumps(row.as_json())) for row in rows]
+    document: dict[str, Any] = {
+        "machine": {"cpu": "c", "cores": 2, "kernel": "k", "python": "3"},
+        "rows": kept,
+    }
     assert {"id", "ours", "peer", "ratio", "floor", "rounds", "spread", "verdict", "why"} <= document["rows"][
         0
     ].keys()
