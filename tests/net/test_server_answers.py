@@ -329,6 +329,7 @@ def test_a_refused_request_gets_its_answer_and_then_the_end() -> None:
             assert response.status == 400
             assert response.fields["connection"] == "close"
             assert json.loads(response.body)["error"]["where"] == "Host"
+            assert await client.rest() == (b"", True)
             assert server.meter.events["parse_errors"] == 1
 
     run(main())
