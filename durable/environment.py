@@ -154,7 +154,7 @@ class Environment:
             map_bytes=info["map_size"],
             used_bytes=(info["last_pgno"] + 1) * page,
             free_bytes=free * page,
-            readers=len(self._env.readers().splitlines()) - 1,
+            readers=sum(line.lstrip()[:1].isdigit() for line in self._env.readers().splitlines()),
         )
 
     def _free_pages(self) -> int:

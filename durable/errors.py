@@ -44,7 +44,7 @@ def translated(error: BaseException, where: str) -> EdgeError:
         return map_full(where)
     if _disk_is_full(error, where):
         return StoreFull("the disk is full", where=where, hint="free some space; this write was not kept")
-    code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)
+    code = getattr(error, "code", getattr(error, "errno", None))
     if code == errno.ENOMEM:
         return StoreFull(
             "the system refused the memory map", where=where, hint="lower the map sizes or raise `ulimit -v`"
@@ -69,7 +69,7 @@ def map_full(where: str) -> StoreFull:
 
 def _disk_is_full(error: BaseException, where: str) -> bool:
     """Whether there was no room. LMDB reports a write that the disk took only half of as EIO."""
-    code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)
+    code = getattr(error, "code", getattr(error, "errno", None))
     if code in _NO_ROOM or isinstance(error, lmdb.DiskError):
         return True
     if code != errno.EIO:
