@@ -35,20 +35,27 @@ class StorageIds:
         self._folder = folder
         self._token = os.urandom(_TOKEN_BYTES)
         self._alive: AliveFile | None = None
+        self._reserving = threading.Lock()  # held over a commit, so never taken on the writer thread
         self._lock = threading.Lock()
         self._next = 0
         self._stop = 0
         self._active: set[int] = set()
 
     def take(self) -> int:
-        """A fresh id, active until `settle`. Waits for one commit every 65,536 ids. Raises StoreFull."""
-        with self._lock:
+        """A fresh id, active until `settle`. Waits for one commit every 65,536 ids. Raises StoreFull.
+
+        Not for the writer thread, which would wait for itself.
+        """
+        with self._reserving:
             if self._next == self._stop:
-                self._reserve()
-            taken = self._next
-            self._next += 1
-            self._active.add(taken)
-            return taken
+                start = self._reserve()
+                with self._lock:
+                    self._next, self._stop = start, start + RANGE_IDS
+            with self._lock:
+                taken = self._next
+                self._next += 1
+                self._active.add(taken)
+                return taken
 
     def settle(self, storage_id: int) -> None:
         """The id is in the index, or its content was given up."""
@@ -91,7 +98,7 @@ class StorageIds:
             self._alive.close()
             self._alive = None
 
-    def _reserve(self) -> None:
+    def _reserve(self) -> int:
         if self._alive is None:
             self._alive = AliveFile(self.alive_path(self._token))
         got: list[int] = []
@@ -108,4 +115,4 @@ class StorageIds:
             got.append(start)
 
         self._writer.run(index=reserve)
-        self._next, self._stop = got[0], got[0] + RANGE_IDS
+        return got[0]

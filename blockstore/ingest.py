@@ -203,6 +203,7 @@ class Ingest:
             raise Unverified(
                 f"the bytes hash to {root.hex()}", where=self._expected.hex(), hint="nothing of them was kept"
             )
+        self._take_id()  # here and not on the writer thread
         if only and is_whole(self._backing, root):
             self._add_root(root, landing, nodes, done)
         else:
@@ -232,6 +233,7 @@ class Ingest:
                 except EdgeError as failure:
                     done(failure)
             else:
+                backing.ids.settle(self._storage_id)
                 done(error or Put(root, size, True))
 
         backing.writer.submit(Job(index=index, done=after), wait=False)

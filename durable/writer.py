@@ -100,6 +100,11 @@ class GroupWriter:
         return not self._stopping
 
     @property
+    def queued_jobs(self) -> int:
+        """Jobs that wait for their commit to begin."""
+        return len(self._queue)
+
+    @property
     def backlog_bytes(self) -> int:
         """Bytes handed over and not yet committed."""
         return self._held_bytes
