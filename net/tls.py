@@ -21,10 +21,11 @@ from runtime.errors import UsageError
 
 # Plain bytes sealed at once: the measured optimum, and the most one connection can hold back.
 _WRITE_BYTES: Final = 262144
-# Four full records; a request fits one.
 _READ_BYTES: Final = 65536
-# Small parts (a head, a first piece) are joined up to one record, to share it.
-_JOIN_BYTES: Final = 16384
+# The longest record (RFC 8446 §5.1).
+_RECORD_BYTES: Final = 16384
+# Up to here a copy is cheaper than a further write.
+_JOIN_BYTES: Final = 65536
 
 
 class TlsContext:
@@ -96,19 +97,20 @@ class TlsSession:
         returns b"" with `ready` fresh and `ended` false. May return more than `size`: all that one
         read of the socket completed, since nothing would tell us of the rest. Raises `OSError`.
         """
-        raw = self._sock.recv(max(size, _READ_BYTES))
+        raw = self._sock.recv(size)
         if raw:
             self._in.write(raw)
         else:
             self.ended = True
             self._in.write_eof()
+        shaken = False
         try:
-            shaken = self._shake() if not self.ready else False
+            if not self.ready:
+                shaken = self._shake()
             data = self._open() if self.ready else b""
         finally:
-            self._send_sealed()  # handshake messages and alerts
-        if len(self._held) > 2 * _WRITE_BYTES:  # a client that asks for answers and does not read
-            raise ConnectionAbortedError
+            if self._out.pending:
+                self._send_sealed()  # handshake messages and alerts
         if data or shaken or self.ended:
             return data
         raise BlockingIOError
@@ -120,21 +122,32 @@ class TlsSession:
         """
         if not self.flush():
             raise BlockingIOError
+        if sum(map(len, parts)) <= _JOIN_BYTES:
+            joined = b"".join(parts)
+            self._seal(joined)
+            self._send_sealed()
+            return len(joined)
+        taken = self._seal_large(parts)
+        self._send_sealed()
+        return taken
+
+    def _seal_large(self, parts: Sequence[bytes | memoryview]) -> int:
+        """Seal at most 256 KiB of `parts`, copying only what shares a record; returns how much."""
         left = _WRITE_BYTES
         small: list[bytes | memoryview] = []
         joined = 0
         for offered in parts:
             part = memoryview(offered)[:left]
             left -= len(part)
-            if joined + len(part) > _JOIN_BYTES:
+            if joined + len(part) > _RECORD_BYTES:
                 # Fill the record begun by the small parts, then seal the rest in place.
-                room = _JOIN_BYTES - joined if small else 0
+                room = _RECORD_BYTES - joined if small else 0
                 if room:
                     small.append(part[:room])
                     part = part[room:]
                 self._seal(b"".join(small))
                 small, joined = [], 0
-            if len(part) > _JOIN_BYTES:
+            if len(part) > _RECORD_BYTES:
                 self._seal(part)
             elif part:
                 small.append(part)
@@ -142,7 +155,6 @@ class TlsSession:
             if not left:
                 break
         self._seal(b"".join(small))
-        self._send_sealed()
         return _WRITE_BYTES - left
 
     def flush(self) -> bool:
@@ -168,28 +180,38 @@ class TlsSession:
         return True
 
     def _open(self) -> bytes:
-        parts: list[bytes] = []
+        """All that can be opened of what has arrived."""
+        data = b""
         try:
-            while part := self._tls.read(_READ_BYTES):
-                parts.append(part)
-            self.ended = True
+            while True:
+                part = self._tls.read(_READ_BYTES)
+                if not part:  # close_notify
+                    self.ended = True
+                    return data
+                data = data + part if data else part
+                # Asking once more would only raise, which costs as much as opening a request.
+                if not self._in.pending and not self._tls.pending():
+                    return data
         except ssl.SSLWantReadError:
-            pass
+            return data
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             self.ended = True
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            return data
 
     def _seal(self, data: bytes | memoryview) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[self._tls.write(view) :]
+        if data:
+            sealed = self._tls.write(data)
+            assert sealed == len(data), "a memory BIO takes everything"
 
     def _send_sealed(self) -> None:
         """Take what OpenSSL wrote and send it behind what is held."""
-        if not self._out.pending:
-            return
         sealed = self._out.read()
-        self._held = memoryview(self._held.tobytes() + sealed) if self._held else memoryview(sealed)
+        if self._held:
+            self._held = memoryview(self._held.tobytes() + sealed)
+            if len(self._held) > 2 * _WRITE_BYTES:  # a client that asks for answers and does not read
+                raise ConnectionAbortedError
+        else:
+            self._held = memoryview(sealed)
         self._send_held()
 
     def _send_held(self) -> None:

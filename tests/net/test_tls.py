@@ -164,6 +164,29 @@ def test_a_handshake_that_is_not_one_or_takes_too_long_ends(files: tuple[Path, P
     run(main())
 
 
+def test_close_notify_ends_an_idle_connection_though_its_socket_stays_open(files: tuple[Path, Path]) -> None:
+    async def main() -> None:
+        async with served(app(), tls=TlsContext.load(*files)) as server:
+            outgoing, incoming = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = trusting(files[0]).wrap_bio(incoming, outgoing, server_hostname="localhost")
+            client = await server.client()
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    await client.send(outgoing.read())
+                    incoming.write(await client.reader.read(65536))
+            await client.send(outgoing.read())
+            await until(lambda: server.meter.events["tls_handshakes"] == 1)
+            with pytest.raises(ssl.SSLError):
+                tls.unwrap()  # writes close_notify, and wants to wait for the answer
+            await client.send(outgoing.read())
+            await until(lambda: server.listener.connections == 0)
+
+    run(main())
+
+
 def test_an_idle_tls_connection_has_the_time_of_any_other(files: tuple[Path, Path]) -> None:
     async def main() -> None:
         limits = HttpLimits()
