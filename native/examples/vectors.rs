@@ -157,13 +157,16 @@ fn pairs(ranges: &[(u64, u64)]) -> String {
     format!("[{}]", all.join(", "))
 }
 
+/// Cuts a slice (start, length) out of a combined encoding.
+type Extract<'a> = &'a dyn Fn(&[u8], u64, u64) -> Vec<u8>;
+
 fn case(size: u64, random: &mut Random) -> String {
     let data = data(size);
     let tree = PreOrderMemOutboard::create(&data, BlockSize::from_chunk_log(4));
     let (combined, abao_root) = abao::encode::encode(&data);
     assert_eq!(abao_root.as_bytes(), tree.root.as_bytes());
     let fine = bao::encode::encode(&data).0;
-    let sliced = |of: &[u8], extract: &dyn Fn(&[u8], u64, u64) -> Vec<u8>, random: &mut Random| {
+    let sliced = |of: &[u8], extract: Extract<'_>, random: &mut Random| {
         let all = slices(size, random).into_iter();
         let all = all.map(|(start, length)| format!("[{start}, {length}, {}]", stream(&extract(of, start, length))));
         all.collect::<Vec<_>>().join(",\n    ")

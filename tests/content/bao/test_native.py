@@ -1,10 +1,11 @@
 """The native tree core against the wheel, the oracle, and a stream of wrong arguments."""
 
 import array
+import contextlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from content.bao import _native
@@ -99,6 +100,37 @@ def test_wrong_arguments_are_plain_errors_and_never_a_panic(
 ) -> None:
     with pytest.raises(error):
         call()
+
+
+ARGUMENTS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.floats(),
+    st.text(max_size=3),
+    st.integers(-(2**70), 2**70),
+    st.sampled_from([0, 1, 2**46, 2**54 - 1, 2**54, 2**64 - 1, 2**64]),
+    st.sampled_from([0, 1, 31, 32, 33, 64, 1024, 1025, 16384, 16385, SEGMENT_BYTES + 1]).map(bytes),
+    st.sampled_from(
+        [bytearray(5), memoryview(bytes(9))[::2], memoryview(bytes(64)), array.array("d", [1.0])]
+    ),
+)
+
+
+@settings(max_examples=400)
+@given(
+    name=st.sampled_from(["segment", "upper", "outboard", "parent", "chunk_nodes", "Subtree"]), data=st.data()
+)
+def test_whatever_is_passed_the_answer_is_a_result_or_a_plain_error(name: str, data: st.DataObject) -> None:
+    arguments = data.draw(st.lists(ARGUMENTS, min_size=0, max_size=5))
+    try:
+        made = getattr(_native, name)(*arguments)
+    except (TypeError, ValueError):
+        return
+    if name == "Subtree":
+        fed = data.draw(st.lists(ARGUMENTS, min_size=2, max_size=2))
+        with contextlib.suppress(TypeError, ValueError, _native.Mismatch):
+            made.feed(*fed)
+        assert made.missing_bytes is None or made.missing_bytes > 0 or made.next_chunk == 0
 
 
 def test_a_subtree_of_the_largest_claim_takes_no_memory_and_refuses_its_first_node() -> None:
