@@ -5,6 +5,8 @@ from content.bao import (
     combined_pieces,
     outboard_length,
     outboard_pieces,
+    segment_bytes,
+    segment_count,
     slice_length,
     slice_pieces,
     subgroup_length,
@@ -62,3 +64,31 @@ def test_a_64_kib_range_of_100_mib_costs_less_than_2600_bytes_beyond_it() -> Non
     offsets = [(7919 * 104_729 * i + 31 * i) % (size - 64 * KIB) for i in range(1, 1001)]
     extra = [subgroup_length(size, [(at, at + 64 * KIB)]) - 64 * KIB for at in offsets]
     assert sum(extra) / len(extra) <= 2600
+
+
+class EndlessZeros:
+    """A source of any size that would never fit anywhere: every segment and node is zeros."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.reads = 0
+
+    def segment(self, index: int) -> tuple[bytes, bytes]:
+        self.reads += 1
+        length = segment_bytes(self.size_bytes, index)
+        return bytes(length), bytes(64 * (-(-length // (16 * KIB)) - 1))
+
+    def upper_node(self, index: int) -> bytes:
+        assert 0 <= index < segment_count(self.size_bytes) - 1
+        return bytes(64)
+
+
+def test_proofs_of_a_tebibyte_read_only_what_they_show() -> None:
+    for size in (TIB, TIB + 1, TIB - 12345, (1 << 64) - 1):
+        data = EndlessZeros(size)
+        assert sum(map(len, slice_pieces(data, size // 3, 1))) == slice_length(size, size // 3, 1)
+        ranges = [(5, 6), (size // 2, size // 2 + 5000), (size - 1, size)]
+        assert sum(map(len, subgroup_pieces(data, ranges))) == subgroup_length(size, ranges)
+        assert data.reads <= 6
+        assert len(next(combined_pieces(data))) < 300 * KIB
+        assert len(next(outboard_pieces(data))) < 20 * KIB
