@@ -38,7 +38,7 @@ class Catalog:
         self.blobs = tables["blobs"]
         self.owners = tables["owners"]
         self.upper = tables["upper"]
-        self.roots_table = tables["roots"]
+        self.roots_table = self.blobs  # the same table: a put then dirties one page of it, not two
         self.partials = tables["partials"]
         self.doomed = tables["doomed"]
         self.damage = tables["damage"]
@@ -74,7 +74,7 @@ class Catalog:
 
     def _root_rows(self, txn: Txn, root: bytes) -> Iterator[tuple[bytes, bytes]]:
         cursor = txn.cursor(self.roots_table)
-        found = cursor.set_range(root)
+        found = cursor.set_range(root + b"\0")
         while found and cursor.key().startswith(root):
             yield cursor.key(), cursor.value()
             found = cursor.next()

@@ -15,10 +15,9 @@ from xxhash import xxh3_64_intdigest
 from runtime.errors import BlobDamaged, UsageError
 
 TABLES: Final = (
-    "blobs",  # hash -> BlobRow
+    "blobs",  # hash -> BlobRow; right behind it its roots: hash, kind, owner -> RootRow
     "owners",  # storage id -> hash of the blob or partial that owns it
     "upper",  # storage id, chunk -> nodes over segments (blockstore.upper)
-    "roots",  # hash, kind, owner -> RootRow
     "partials",  # hash -> PartialRow
     "doomed",  # storage id -> "": content waiting to be deleted from bulk
     "damage",  # storage id, segment -> DamageRow

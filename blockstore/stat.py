@@ -5,7 +5,7 @@ from typing import Final
 
 from blockstore.backing import Backing
 from blockstore.catalog import Catalog
-from blockstore.records import BlobRow
+from blockstore.records import HASH_BYTES, BlobRow, blob_row
 from blockstore.roots import Root
 from durable import Txn
 
@@ -89,12 +89,9 @@ def page_of(backing: Backing, after: bytes) -> list[BlobStat]:
     with backing.index.reading() as txn:
         cursor = txn.cursor(catalog.blobs)
         found = cursor.set_range(after) if after else cursor.first()
-        if found and cursor.key() == after:
-            found = cursor.next()
         while found and len(page) < PAGE:
             root = cursor.key()
-            row = catalog.blob(txn, root)
-            if row is not None:
-                page.append(stat_of(catalog, txn, root, row))
+            if len(root) == HASH_BYTES and root != after:
+                page.append(stat_of(catalog, txn, root, blob_row(root, cursor.value())))
             found = cursor.next()
     return page

@@ -76,30 +76,22 @@ class Sweep:
         catalog, now_s = self._catalog, self._backing.clock.now_s()
         suspects: list[bytes] = []
         with self._backing.index.reading() as txn:
-            blobs = txn.cursor(catalog.blobs)
-            roots = txn.cursor(catalog.roots_table)
-            found = blobs.set_range(after) if after else blobs.first()
-            if found and blobs.key() == after:
-                found = blobs.next()
-            left = roots.set_range(blobs.key()) if found else False
+            cursor = txn.cursor(catalog.blobs)
+            found = cursor.set_range(after + b"\xff") if after else cursor.first()
             for _ in range(_MARK_BLOBS):
                 if not found:
                     return suspects, b""
-                root = blobs.key()
-                self.report.looked_at += 1
-                while left and roots.key()[:HASH_BYTES] < root:
-                    left = roots.next()
+                root = cursor.key()[:HASH_BYTES]
                 holds, over = False, False
-                while left and roots.key()[:HASH_BYTES] == root:
-                    if self._holds(roots.key(), roots.value(), now_s):
-                        holds = True
-                    else:
-                        over = True
-                    left = roots.next()
+                while found and cursor.key().startswith(root):
+                    if len(cursor.key()) > HASH_BYTES:
+                        held = self._holds(cursor.key(), cursor.value(), now_s)
+                        holds, over = holds or held, over or not held
+                    found = cursor.next()
                 if over or not holds:
                     suspects.append(root)
+                self.report.looked_at += 1
                 after = root
-                found = blobs.next()
         return suspects, after
 
     def _holds(self, key: bytes, value: bytes, now_s: float) -> bool:

@@ -50,7 +50,7 @@ def scratch() -> Iterator[Path]:
 def child(role: str, *arguments: str) -> "subprocess.Popen[str]":
     """This file in a process of its own."""
     command = [sys.executable, "-m", "tests.bench.bench_store", role, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def outcome(process: "subprocess.Popen[str]") -> dict[str, float]:
@@ -181,17 +181,48 @@ def fill(folder: str, count: str) -> dict[str, float]:
     return {"s": time.perf_counter() - start}
 
 
-def get_cost(folder: str, count: str, seed: str) -> dict[str, float]:
-    """Median microseconds of finding and reading a blob not read before by this process."""
-    rng = random.Random(int(seed))
+def get_cost(folder: str, count: str) -> dict[str, float]:
+    """Reads everything once, as a server has after a while; then for each line on stdin the median
+    microseconds of finding and reading a blob.
+    """
+    rng = random.Random(1)
     with Store.open(Path(folder)) as store:
-        names = [_name(blob_bytes(rng.randrange(1, int(count) + 1))) for _ in range(READS)]
-        times = []
-        for name in names:
-            start = time.perf_counter()
-            store.blob(name).lend(0, BLOB_BYTES, len)
-            times.append(time.perf_counter() - start)
-    return {"us": statistics.median(times) * 1e6}
+        for number in range(1, int(count) + 1):
+            store.blob(_name(blob_bytes(number))).lend(0, BLOB_BYTES, len)
+        print("{}", flush=True)
+        for _ in sys.stdin:
+            names = [_name(blob_bytes(rng.randrange(1, int(count) + 1))) for _ in range(READS)]
+            times = []
+            for name in names:
+                start = time.perf_counter()
+                store.blob(name).lend(0, BLOB_BYTES, len)
+                times.append(time.perf_counter() - start)
+            print(json.dumps({"us": statistics.median(times) * 1e6}), flush=True)
+    return {}
+
+
+def get_rounds(places: dict[str, int]) -> dict[str, list[float]]:
+    """ROUNDS medians of each place, in turn."""
+    readers = {place: child("get", place, str(count)) for place, count in places.items()}
+    rounds: dict[str, list[float]] = {place: [] for place in places}
+    for reader in readers.values():
+        _ask(reader, None)
+    for _ in range(ROUNDS):
+        for place, reader in readers.items():
+            rounds[place].append(_ask(reader, "\n")["us"])
+    for reader in readers.values():
+        reader.communicate()
+    return rounds
+
+
+def _ask(process: "subprocess.Popen[str]", line: str | None) -> dict[str, float]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if line is not None:
+        process.stdin.write(line)
+        process.stdin.flush()
+    answer: dict[str, float] = json.loads(process.stdout.readline())
+    return answer
 
 
 def put_cost(folder: str, first: str) -> dict[str, float]:
@@ -229,11 +260,10 @@ def bench_million() -> list[Row]:
         few, many = str(folder / "few"), str(folder / "many")
         outcome(child("fill", few, str(FEW)))
         outcome(child("fill", many, str(MANY)))
-        gets: dict[str, list[float]] = {few: [], many: []}
+        gets = get_rounds({few: FEW, many: MANY})
         puts: dict[str, list[float]] = {few: [], many: []}
         for number in range(ROUNDS):
-            for place, count in ((few, FEW), (many, MANY)):
-                gets[place].append(outcome(child("get", place, str(count), str(number)))["us"])
+            for place in (few, many):
                 puts[place].append(outcome(child("put", place, str((2 << 40) + number * 10_000)))["us"])
         with Store.open(Path(many)) as store:
             stop = time.perf_counter() + 5
