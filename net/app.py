@@ -1,7 +1,7 @@
 """The port a service implements to be served: `App`. Consumed by `net.connection` only."""
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from net.answer import Answer, Hit
 from net.http1 import Request
@@ -17,6 +17,22 @@ class BodyReader(Protocol):
     """
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+class HotPath(Protocol):
+    """One turn of a connection that asks for something known, without a frame of ours in between.
+
+    An optimisation: whatever it declines is answered the general way, with the same bytes.
+    """
+
+    def turn(self, fd: int, plain: dict[bytes, Any], opening: bytes) -> Any:
+        """Read once from `fd`; if that is exactly `GET`, a known target and a tail in `plain`, answer it.
+
+        `opening` is sent first, then what is known of the target. Returns its `Hit` when all of it
+        was sent, (bytes read, hit, bytes taken of head and body) when a part was, else the bytes
+        read. Raises OSError as `recv` does.
+        """
+        ...
 
 
 class App(Protocol):

@@ -10,7 +10,7 @@ import socket
 from typing import Final
 
 from net.access_log import AccessLog
-from net.app import App
+from net.app import App, HotPath
 from net.connection import Connection
 from net.limits import HttpLimits
 from net.meter import Meter
@@ -149,14 +149,18 @@ async def serve(
     tls: TlsContext | None = None,
     access: AccessLog | None = None,
     clock: Clock | None = None,
+    hot: HotPath | None = None,
 ) -> Listener:
-    """Serve `app` on `sock` (bound, or already listening), which now belongs to the listener."""
+    """Serve `app` on `sock` (bound, or already listening), which now belongs to the listener.
+
+    `hot` answers what it knows past `app.hit`; without it, or over TLS, everything asks the app.
+    """
     loop = asyncio.get_running_loop()
     sock.setblocking(False)
     if sock.family != socket.AF_UNIX:
         # Accepted sockets inherit it: a response is written whole, waiting for more only delays it.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.listen(limits.backlog)
-    listener = Listener(sock, Serving(app, limits, meter, access, clock or SystemClock()), loop, tls)
+    listener = Listener(sock, Serving(app, limits, meter, access, clock or SystemClock(), hot), loop, tls)
     listener.start()
     return listener

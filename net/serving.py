@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from net.access_log import AccessLog, Record
 from net.answer import Answer, Hit
-from net.app import App
+from net.app import App, HotPath
 from net.http1 import HeadReader, Request
 from net.limits import HttpLimits
 from net.meter import Meter
@@ -45,7 +45,13 @@ class Serving:
     """Shared state of one listener's connections."""
 
     def __init__(
-        self, app: App, limits: HttpLimits, meter: Meter, access: AccessLog | None, clock: Clock
+        self,
+        app: App,
+        limits: HttpLimits,
+        meter: Meter,
+        access: AccessLog | None,
+        clock: Clock,
+        hot: HotPath | None = None,
     ) -> None:
         self.app = app
         self.limits = limits
@@ -56,6 +62,8 @@ class Serving:
         self.guests: set[Guest] = set()
         self.draining = False
         self.hit: Callable[[bytes], Hit | None] = app.hit
+        # The log wants the whole request of every response, which the hot path never makes.
+        self.hot = hot if access is None else None
         # Coarse monotonic time for deadlines; kept in an attribute because every request needs it.
         self.now_s = clock.tick_s()
         self.idle_due_s = self.now_s + limits.keep_alive_s
@@ -123,6 +131,7 @@ class Serving:
         """From now on each connection ends after the request it is busy with."""
         self.draining = True
         self.hit = _no_hit
+        self.hot = None
         for guest in list(self.guests):
             guest.retire()
 

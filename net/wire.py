@@ -70,6 +70,11 @@ class Wire:
             self._writing = False
 
     @property
+    def fd(self) -> int:
+        """The socket's descriptor, for calls that go past Python's socket object."""
+        return self._sock.fileno()
+
+    @property
     def writing(self) -> bool:
         """Whether writability is being waited for."""
         return self._writing
@@ -117,5 +122,7 @@ class Wire:
             with contextlib.suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._sock.close()
+        if self.tls is not None:
+            self.tls.close()
         # The bound methods would keep the socket, and through it a cycle, alive.
         del self._on_readable, self._on_writable

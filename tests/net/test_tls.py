@@ -58,6 +58,26 @@ def test_hits_and_uploads_are_the_same_under_tls(files: tuple[Path, Path], versi
     run(main())
 
 
+def test_only_so_many_sessions_write_large_and_the_others_are_as_right(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("net.tls._WIDE_SESSIONS", 1)
+
+    async def main() -> None:
+        context = TlsContext.load(*files)
+        async with served(app(), tls=context) as server:
+            first, second = [await server.client(tls=trusting(files[0])) for _ in range(2)]
+            assert (await first.ask(get("/b"))).body == BODY
+            assert not context.widen()
+            assert (await second.ask(get("/b"))).body == BODY
+            first.close()
+            await until(lambda: server.listener.connections == 1)
+            assert context.widen()
+            context.narrow()
+
+    run(main())
+
+
 def test_a_body_that_fails_under_tls_has_no_close_notify(files: tuple[Path, Path]) -> None:
     def broken() -> Iterator[bytes]:
         yield b"x" * 100_000
