@@ -3,7 +3,8 @@
 Wrong arguments raise TypeError or ValueError. A chaining value or root is 32 bytes, a node 64.
 """
 
-from typing import final
+from collections.abc import Callable
+from typing import Any, final
 
 from typing_extensions import Buffer
 
@@ -57,3 +58,32 @@ def parent(left: Buffer, right: Buffer, is_root: bool) -> bytes:
 
 def chunk_nodes(data: Buffer, first: int) -> bytes:
     """Pre-order nodes over the chunks of one group (at most 16 KiB) that begins at chunk `first`."""
+
+@final
+class HotEntry:
+    """What `HotPath` knows of one request target; see native/src/hot.rs."""
+
+    def __new__(
+        cls,
+        generation: int,
+        head: bytes,
+        key: bytes,
+        seed: int,
+        first_bytes: int,
+        value_bytes: int,
+        whole: bool,
+        hit: object,
+    ) -> HotEntry:
+        """Content of `first_bytes` lies in the value of `value_bytes` under `key`, after `head` is sent."""
+
+@final
+class HotPath:
+    """One turn of a connection that asks for something known, without a Python frame in between."""
+
+    def __new__(
+        cls, entries: dict[bytes, HotEntry], words: memoryview[int], begin: Callable[[], object]
+    ) -> HotPath:
+        """`words` is the board; `begin` opens a transaction of views."""
+
+    def turn(self, fd: int, plain: dict[bytes, Any], opening: bytes) -> Any:
+        """Read once from `fd` and answer a known GET: its hit, (data, hit, taken), or the bytes read."""

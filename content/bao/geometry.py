@@ -85,3 +85,13 @@ def upper_node_index(start_segment: int, segments: int, size_bytes: int) -> int:
     `segments` is two or more and together they must be a real subtree of a blob of `size_bytes`.
     """
     return node_index(start_segment, levels(segments), segment_count(size_bytes))
+
+
+def nodes_opened(leaf: int, leaves: int) -> int:
+    """How many nodes stand directly before leaf `leaf` in pre-order: those that begin with it."""
+    opened = 0
+    half = 1
+    while leaf % (2 * half) == 0 and leaf + half < leaves:
+        opened += 1
+        half *= 2
+    return opened

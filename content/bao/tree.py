@@ -7,7 +7,7 @@ Holds at most one segment of bytes (the first one until a second shows that it i
 from dataclasses import dataclass
 
 from content.bao._native import segment, upper
-from content.bao.geometry import HEADER_BYTES, NODE_BYTES, SEGMENT_BYTES, left_leaves
+from content.bao.geometry import HEADER_BYTES, NODE_BYTES, SEGMENT_BYTES, nodes_opened
 from content.bao.source import Buffer
 from runtime.errors import Conflict
 
@@ -24,17 +24,13 @@ class Hashed:
     def outboard(self) -> bytes:
         """The outboard as it goes over the wire, its 8-byte size first."""
         parts = [self.size_bytes.to_bytes(HEADER_BYTES, "little")]
-        stack = [(0, len(self.segment_nodes))]
-        at = 0
-        while stack:
-            first, stop = stack.pop()
-            if stop - first == 1:
-                parts.append(self.segment_nodes[first])
-                continue
-            parts.append(self.upper_nodes[at : at + NODE_BYTES])
-            at += NODE_BYTES
-            middle = first + left_leaves(stop - first)
-            stack += [(middle, stop), (first, middle)]
+        count, at = len(self.segment_nodes), 0
+        for index, own in enumerate(self.segment_nodes):
+            opened = nodes_opened(index, count)
+            if opened:
+                parts.append(self.upper_nodes[at : at + opened * NODE_BYTES])
+                at += opened * NODE_BYTES
+            parts.append(own)
         return b"".join(parts)
 
 
@@ -55,19 +51,22 @@ class Tree:
         view = memoryview(data)
         if view.ndim != 1 or view.itemsize != 1:
             view = view.cast("B")
-        self._size_bytes += len(view)
-        at = 0
-        if self._held or not self._nodes:
-            at = min(SEGMENT_BYTES - len(self._held), len(view))
+        at, end = 0, len(view)
+        self._size_bytes += end
+        cvs, nodes = self._cvs, self._nodes
+        if self._held or not nodes:
+            at = min(SEGMENT_BYTES - len(self._held), end)
             self._held += view[:at]
-            if len(self._held) < SEGMENT_BYTES or at == len(view):
+            if len(self._held) < SEGMENT_BYTES or at == end:
                 return
-            self._hash(memoryview(self._held))
-            self._held = bytearray()
-        while len(view) - at >= SEGMENT_BYTES:
-            self._hash(view[at : at + SEGMENT_BYTES])
+            self._hash_held()
+        while end - at >= SEGMENT_BYTES:
+            cv, own = segment(view[at : at + SEGMENT_BYTES], len(nodes), False)
+            cvs += cv
+            nodes.append(own)
             at += SEGMENT_BYTES
-        self._held += view[at:]
+        if at < end:
+            self._held += view[at:]
 
     def finish(self) -> Hashed:
         """The tree of everything fed."""
@@ -78,12 +77,13 @@ class Tree:
             root, nodes = segment(self._held, 0, True)
             return Hashed(root, self._size_bytes, (nodes,), b"")
         if self._held:
-            self._hash(memoryview(self._held))
+            self._hash_held()
         assert len(self._nodes) > 1, "a single segment is held back until a second begins"
         root, upper_nodes = upper(self._cvs)
         return Hashed(root, self._size_bytes, tuple(self._nodes), upper_nodes)
 
-    def _hash(self, data: memoryview) -> None:
-        cv, nodes = segment(data, len(self._nodes), False)
+    def _hash_held(self) -> None:
+        cv, nodes = segment(self._held, len(self._nodes), False)
         self._cvs += cv
         self._nodes.append(nodes)
+        self._held = bytearray()

@@ -26,6 +26,8 @@ def test_node_numbers_equal_a_walk(leaves: int) -> None:
     assert len(found) == leaves - 1
     for (start, count), number in found.items():
         assert geometry.node_index(start, geometry.levels(count), leaves) == number
+    for leaf in range(leaves):
+        assert geometry.nodes_opened(leaf, leaves) == sum(start == leaf for start, _ in found)
 
 
 @given(st.integers(0, 2**64 - 1))
