@@ -30,7 +30,7 @@ from runtime.errors import UsageError
 
 Table: TypeAlias = Any  # an opaque lmdb database handle
 _READER_BYTES: Final = 64
-_LOCK_HEAD_BYTES: Final = 4096
+_LOCK_HEAD_BYTES: Final = 128  # mdb.c, MDB_txninfo: two cache lines before the reader table
 _KEPT_BYTES: Final = 1 << 20  # a deletion copies the pages on its way down, and the free list
 _SPARE_TXNS: Final = 8  # finished snapshots kept for reuse: one a thread that reads, and some
 

@@ -25,6 +25,7 @@ def test_ids_of_a_process_and_of_the_next_are_all_different(
     assert min(seen) >= 3
 
 
+@pytest.mark.timeout(30)
 def test_ranges_run_out_while_puts_are_under_way(
     store: Store, content: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
