@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from blockstore import Blob, Store
+from blockstore.hot import hot_entry, hot_path
 from content import names
+from content.bao._native import HotEntry
 from gateway import upload
 from gateway.access import Caller, TokenBook, caller, require
 from gateway.blob_answer import (
@@ -32,7 +34,7 @@ from gateway.landing import landing_answer
 from gateway.proof_answer import answer_proof, parse_query
 from gateway.refusal import not_allowed
 from net.answer import Answer, Hit
-from net.app import BodyReader
+from net.app import BodyReader, HotPath
 from net.http1 import Request
 from runtime.errors import EdgeError, NotFound
 
@@ -59,17 +61,32 @@ class Gateway:
         self._tokens = tokens
         self._anonymous_read = rules.anonymous_read
         self._cache_control = PUBLIC_FOREVER if rules.anonymous_read else PRIVATE_FOREVER
-        self._hits: dict[bytes, tuple[int, Hit]] = {}
+        self._hits: dict[bytes, tuple[int, Hit, Blob]] = {}
+        self._hot: dict[bytes, HotEntry] = {}
 
     def hit(self, target: bytes) -> Hit | None:
         """The memoised answer to a plain GET of `target`; None sends it to `decide`."""
         known = self._hits.get(target)
         if known is not None and known[0] == self._store.board.generation():
+            if target not in self._hot:
+                self._make_hot(target, *known)
             return known[1]
         return self._make_hit(target)
 
+    def hot_path(self) -> HotPath:
+        """The native form of `hit`, which knows what was asked for again after it was proven."""
+        return hot_path(self._store, self._hot)
+
+    def _make_hot(self, target: bytes, generation: int, hit: Hit, blob: Blob) -> None:
+        entry = hot_entry(self._store, blob, generation, hit.head, hit)
+        if entry is not None:
+            while len(self._hot) >= MAX_HITS:
+                del self._hot[next(iter(self._hot))]
+            self._hot[target] = entry
+
     def _make_hit(self, target: bytes) -> Hit | None:
         self._hits.pop(target, None)
+        self._hot.pop(target, None)
         if not self._anonymous_read or not target.startswith(_PREFIX_BYTES):
             return None
         if len(target) > _MAX_HIT_TARGET or b"?" in target:
@@ -82,7 +99,7 @@ class Gateway:
         hit = Hit(head=self._hit_head(blob), lend=blob.lend, size_bytes=blob.size_bytes, kind=KIND)
         while len(self._hits) >= MAX_HITS:
             del self._hits[next(iter(self._hits))]
-        self._hits[target] = (generation, hit)
+        self._hits[target] = (generation, hit, blob)
         return hit
 
     def _hit_head(self, blob: Blob) -> bytes:

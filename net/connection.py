@@ -62,6 +62,7 @@ class Connection:
         self._inbox = b""
         self._scanned = 0
         self._hit_head = b""
+        self._hit_taken = 0
         self._exchange: Exchange | None = None
         limits = serving.limits
         self.wheel_turn = UNWATCHED
@@ -121,7 +122,10 @@ class Connection:
         if self._idle:
             parts = data.split(b" ", 2)
             if len(parts) == 3 and parts[0] == b"GET" and parts[2] in self._serving.heads.plain:
-                hit = self._serving.hit(parts[1])
+                try:
+                    hit = self._serving.hit(parts[1])
+                except Exception:  # noqa: BLE001  # the exchange asks again, and answers with the error
+                    hit = None
                 if hit is not None:
                     self._send_hit(hit, data)
                     return
@@ -190,14 +194,18 @@ class Connection:
     def _send_hit(self, hit: Hit, data: bytes) -> None:
         serving = self._serving
         self._hit_head = head = serving.opening.ok + hit.head
+        self._hit_taken = 0
         size = hit.size_bytes
         try:
             if size:
                 taken = hit.lend(0, size if size < hit.stride_bytes else hit.stride_bytes, self._send_first)
             else:
                 taken = self._send_first(b"")
-        except Exception as error:  # noqa: BLE001  # before a byte left: an error answer can be given
-            self._exchange_for(data).fail(error)
+        except Exception as error:  # noqa: BLE001  # whatever a body raises
+            if self._hit_taken:
+                self._exchange_for(data).go_on(hit, head, self._hit_taken)
+            else:  # before a byte left: an error answer can be given
+                self._exchange_for(data).fail(error)
         else:
             if taken == len(head) + size and (self._tls is None or not self._tls.held_bytes):
                 self.due_s = serving.idle_due_s
@@ -211,9 +219,10 @@ class Connection:
     def _send_first(self, view: Part) -> int:
         """Head and first stretch of a hit in one call; returns how much of both was taken."""
         try:
-            return self._sendmsg((self._hit_head, view))
+            self._hit_taken = taken = self._sendmsg((self._hit_head, view))
         except OSError:
             return 0  # full or broken: `Exchange.pump` meets it again and tells them apart
+        return taken
 
     def _parsed(self, data: bytes) -> Request:
         """The request of a hit in full, now that more than its target is needed."""

@@ -110,6 +110,8 @@ class Outgoing:
         out = cls(head, items, Framing.LENGTH, size, status=200, kind=hit.kind, account=None)
         out._fill()
         out.took(taken_bytes)
+        if out._piece is not None:
+            out._settle(out._piece)
         return out
 
     @property
@@ -162,8 +164,11 @@ class Outgoing:
             close()
 
     def _lend(self, piece: Piece) -> None:
-        start = self._offset
-        piece.lend(start, self._offer)
+        piece.lend(self._offset, self._offer)
+        self._settle(piece)
+
+    def _settle(self, piece: Piece) -> None:
+        """Be done with `piece` if all of it was taken."""
         if self._offset > piece.size_bytes:
             raise ValueError("a piece lent more than its size")
         if self._offset == piece.size_bytes:

@@ -21,13 +21,21 @@ async def _serve(start: Start, appliance: Appliance) -> None:
     on_stop(asyncio.get_running_loop(), stopping.set)
     access = AccessLog.open(start.log, SystemClock())
     meter = BoardMeter(appliance.store.board.slot(start.slot))
+    hot = appliance.app.hot_path()
     listeners: list[Listener] = []
     for fd, tls in ((start.plain_fd, None), (start.tls_fd, _tls(start))):
         if fd is not None:
             sock = socket.socket(fileno=fd)
             listeners.append(
                 await serve(
-                    sock, appliance.app, start.http, meter, tls=tls, access=access, clock=SystemClock()
+                    sock,
+                    appliance.app,
+                    start.http,
+                    meter,
+                    tls=tls,
+                    access=access,
+                    hot=hot,
+                    clock=SystemClock(),
                 )
             )
     say_ready()

@@ -80,8 +80,8 @@ class Board:
 
     def close(self) -> None:
         """Let go of the map. Slots taken from this board must not be used afterwards."""
-        self.words.release()
         try:
+            self.words.release()
             self._map.close()
         except BufferError:
             pass  # a slot is still held somewhere in this process: the map goes with it

@@ -1,4 +1,5 @@
-//! BLAKE3 trees over 16 KiB groups: chaining values, outboards, verification of whole subtrees.
+//! BLAKE3 trees over 16 KiB groups: chaining values, outboards, verification of whole subtrees; and, beside
+//! them in [`hot`], one turn of a connection that asks for something known.
 //!
 //! What it is: the part of `content.bao` that Python cannot do at the speed of memory. It hashes and
 //! compares; it knows no wire header, no range and no file.
@@ -12,5 +13,7 @@ pub mod subtree;
 
 #[cfg(feature = "python")]
 mod buffer;
+#[cfg(feature = "python")]
+mod hot;
 #[cfg(feature = "python")]
 mod python;

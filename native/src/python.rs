@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyList, PySlice, PyTuple};
 
 use crate::buffer::Borrowed;
 use crate::groups::{self, GROUP_BYTES, SEGMENT_BYTES, SEGMENT_GROUPS};
+use crate::hot::{HotEntry, HotPath};
 use crate::simd::{CHUNK_BYTES, Cv, NODE_BYTES, Simd};
 use crate::subtree;
 
@@ -262,5 +263,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(chunk_nodes, module)?)?;
     module.add_class::<Proven>()?;
     module.add_class::<Subtree>()?;
+    module.add_class::<HotEntry>()?;
+    module.add_class::<HotPath>()?;
     module.add("Mismatch", module.py().get_type::<Mismatch>())
 }

@@ -1,0 +1,37 @@
+"""What the native hot path is told of a blob, so that it can be sent without a Python frame.
+
+The path repeats what `Blob.lend` does on every read but the first (native/src/hot.rs): a transaction,
+the value, its length, its XXH3. So only a blob whose first segment was proven to BLAKE3 since this
+process opened the store gets an entry, and the entry dies with the board's generation.
+"""
+
+from blockstore import segment as stored
+from blockstore.blob import Blob
+from blockstore.store import Store
+from content.bao._native import HotEntry, HotPath
+from content.bao.geometry import SEGMENT_BYTES
+
+
+def hot_path(store: Store, entries: dict[bytes, HotEntry]) -> HotPath:
+    """The path over `store`; it looks targets up in `entries`, which its maker fills and bounds."""
+    return HotPath(entries, store.board.words, store.backing.bulk.begin_views)
+
+
+def hot_entry(store: Store, blob: Blob, generation: int, head: bytes, hit: object) -> HotEntry | None:
+    """An entry that sends `head` and the first segment of `blob`; None when it may not have one (yet).
+
+    `generation` is the board's before `blob` was looked up; `hit` is what the path hands back.
+    """
+    if blob.size_bytes == 0 or not store.backing.checked.has(blob.storage_id, 0):
+        return None
+    first_bytes = min(blob.size_bytes, SEGMENT_BYTES)
+    return HotEntry(
+        generation,
+        head,
+        stored.KEY.pack(blob.storage_id, 0),
+        stored.seed_of(blob.storage_id, 0),
+        first_bytes,
+        stored.value_bytes(first_bytes),
+        blob.size_bytes == first_bytes,
+        hit,
+    )

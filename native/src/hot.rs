@@ -1,0 +1,218 @@
+//! One turn of a kept-alive connection whose request is a GET that was decided before.
+//!
+//! What it is: `recv`, two dictionary look-ups, one LMDB read, XXH3, `sendmsg`, without a Python frame
+//! between them. It decides nothing: tables and transactions are Python's, and whatever is not exactly
+//! the expected is handed back untouched for the general way to answer.
+//! Who calls: `net.connection` through the port `net.app.HotPath`; made by `gateway.hot`.
+//!
+//! Invariants
+//!  1. The transaction and its view end before `turn` returns (no view outlives the call).
+//!  2. Nothing is sent of a value whose length or checksum is not the entry's.
+//!  3. An entry is used only while the store's generation is the entry's.
+
+use std::io;
+use std::mem::MaybeUninit;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+use twox_hash::XxHash3_64;
+
+use crate::buffer::Borrowed;
+
+/// A request head is far smaller; what is longer is read on by the general way.
+const READ_BYTES: usize = 16 * 1024;
+/// From here on the system call is long enough for other threads to have the GIL meanwhile.
+const DETACH_BYTES: usize = 64 * 1024;
+/// The checksum of a segment's data lies here, counted from the end of its value (docs/formats/store.md).
+const CHECKSUM_FROM_END: usize = 16;
+/// Word of the board that holds the generation (runtime/board.py).
+const GENERATION_WORD: usize = 1;
+
+/// What is known of one target: where its first segment lies and what is sent before it.
+#[pyclass(frozen, module = "content.bao._native")]
+pub struct HotEntry {
+    generation: u64,
+    head: Py<PyBytes>,
+    key: Py<PyBytes>,
+    seed: u64,
+    first_bytes: usize,
+    value_bytes: usize,
+    whole: bool,
+    hit: Py<PyAny>,
+}
+
+#[pymethods]
+impl HotEntry {
+    /// `first_bytes`: content in the first segment; `value_bytes`: length of its stored value;
+    /// `whole`: the content is this one segment; `hit`: what `turn` hands back.
+    #[new]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        generation: u64,
+        head: Py<PyBytes>,
+        key: Py<PyBytes>,
+        seed: u64,
+        first_bytes: usize,
+        value_bytes: usize,
+        whole: bool,
+        hit: Py<PyAny>,
+    ) -> PyResult<Self> {
+        if first_bytes == 0 || value_bytes < first_bytes.saturating_add(CHECKSUM_FROM_END) {
+            return Err(PyValueError::new_err("a stored value is longer than the content in it"));
+        }
+        Ok(Self { generation, head, key, seed, first_bytes, value_bytes, whole, hit })
+    }
+}
+
+/// The board's words, held while the hot path lives.
+struct Words(Borrowed);
+// SAFETY: the buffer is a shared map that never moves; it is released with the GIL held, when Python
+// drops the object that owns this.
+unsafe impl Send for Words {}
+unsafe impl Sync for Words {}
+
+/// The table of entries and what it takes to read the store.
+#[pyclass(frozen, module = "content.bao._native")]
+pub struct HotPath {
+    entries: Py<PyDict>,
+    begin: Py<PyAny>,
+    words: Words,
+}
+
+enum Sent {
+    All,
+    Part(usize),
+    Nothing,
+}
+
+#[pymethods]
+impl HotPath {
+    /// `entries`: target -> HotEntry; `words`: the board; `begin`: opens a transaction of views.
+    #[new]
+    fn new(entries: Py<PyDict>, words: &Bound<'_, PyAny>, begin: Py<PyAny>) -> PyResult<Self> {
+        let words = Words(Borrowed::of(words)?);
+        if words.0.bytes().len() < 8 * (GENERATION_WORD + 1) {
+            return Err(PyValueError::new_err("the board has too few words"));
+        }
+        Ok(Self { entries, begin, words })
+    }
+
+    /// Read once from `fd` and answer if that is a known GET.
+    ///
+    /// Returns the entry's hit when head and content were sent whole; `(data, hit, taken)` when the
+    /// kernel took a part of them; else the bytes that were read. Raises OSError, BlockingIOError too.
+    fn turn<'py>(
+        &self,
+        py: Python<'py>,
+        fd: i32,
+        plain: &Bound<'py, PyDict>,
+        opening: &Bound<'py, PyBytes>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut room = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
+        let data = receive(fd, &mut room)?;
+        if let Some(entry) = self.entry(py, plain, data)? {
+            let entry = entry.cast::<HotEntry>()?.get();
+            match self.send(py, fd, entry, opening)? {
+                Sent::All => return Ok(entry.hit.bind(py).clone()),
+                Sent::Part(taken) => {
+                    let parts = (PyBytes::new(py, data), &entry.hit, taken);
+                    return Ok(PyTuple::new(
+                        py,
+                        [parts.0.into_any(), parts.1.bind(py).clone(), parts.2.into_pyobject(py)?.into_any()],
+                    )?
+                    .into_any());
+                }
+                Sent::Nothing => {}
+            }
+        }
+        Ok(PyBytes::new(py, data).into_any())
+    }
+}
+
+impl HotPath {
+    /// The entry for a request that is exactly `GET target` and a header block known to be plain.
+    fn entry<'py>(
+        &self,
+        py: Python<'py>,
+        plain: &Bound<'py, PyDict>,
+        data: &[u8],
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(rest) = data.strip_prefix(b"GET ") else { return Ok(None) };
+        let Some(end) = rest.iter().position(|&byte| byte == b' ') else { return Ok(None) };
+        if !plain.contains(PyBytes::new(py, &rest[end + 1..]))? {
+            return Ok(None);
+        }
+        self.entries.bind(py).get_item(PyBytes::new(py, &rest[..end]))
+    }
+
+    fn generation(&self) -> u64 {
+        let words: *const u64 = self.words.0.bytes().as_ptr().cast();
+        // SAFETY: the board is page-aligned and has this word (checked in `new`); other processes
+        // write it as one aligned store, so it must be read anew each time, as one load.
+        unsafe { words.add(GENERATION_WORD).read_volatile() }
+    }
+
+    fn send<'py>(&self, py: Python<'py>, fd: i32, entry: &HotEntry, opening: &Bound<'py, PyBytes>) -> PyResult<Sent> {
+        if self.generation() != entry.generation {
+            return Ok(Sent::Nothing);
+        }
+        let txn = self.begin.bind(py).call0()?;
+        let sent = send_value(py, &txn, fd, entry, opening);
+        txn.call_method0(intern!(py, "abort"))?;
+        sent
+    }
+}
+
+fn send_value<'py>(
+    py: Python<'py>,
+    txn: &Bound<'py, PyAny>,
+    fd: i32,
+    entry: &HotEntry,
+    opening: &Bound<'py, PyBytes>,
+) -> PyResult<Sent> {
+    let value = txn.call_method1(intern!(py, "get"), (&entry.key,))?;
+    if value.is_none() {
+        return Ok(Sent::Nothing);
+    }
+    let view = Borrowed::of(&value)?;
+    if view.bytes().len() != entry.value_bytes {
+        return Ok(Sent::Nothing);
+    }
+    let parts = [opening.as_bytes(), entry.head.bind(py).as_bytes(), &view.bytes()[..entry.first_bytes]];
+    let at = entry.value_bytes - CHECKSUM_FROM_END;
+    let checksum = u64::from_le_bytes(view.bytes()[at..at + 8].try_into().expect("eight bytes"));
+    let seed = entry.seed;
+    let work = move || (XxHash3_64::oneshot_with_seed(seed, parts[2]) == checksum).then(|| transmit(fd, &parts));
+    let taken = if entry.first_bytes > DETACH_BYTES { py.detach(work) } else { work() };
+    Ok(match taken {
+        None => Sent::Nothing,
+        Some(taken) if entry.whole && taken == parts.iter().map(|part| part.len()).sum::<usize>() => Sent::All,
+        Some(taken) => Sent::Part(taken),
+    })
+}
+
+fn receive(fd: i32, room: &mut [MaybeUninit<u8>]) -> io::Result<&[u8]> {
+    // SAFETY: the kernel writes at most `len` bytes, and `count` of them are then initialised.
+    unsafe {
+        let count = libc::recv(fd, room.as_mut_ptr().cast(), room.len(), libc::MSG_DONTWAIT);
+        if count < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(std::slice::from_raw_parts(room.as_ptr().cast(), count as usize))
+    }
+}
+
+/// One `sendmsg`; what it did not take, and an error, are both for the general way to meet again.
+fn transmit(fd: i32, parts: &[&[u8]; 3]) -> usize {
+    let mut vectors = parts.map(|part| libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() });
+    // SAFETY: the vectors point into buffers that outlive the call; sendmsg only reads them.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = vectors.as_mut_ptr();
+        message.msg_iovlen = vectors.len() as _;
+        let count = libc::sendmsg(fd, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+        usize::try_from(count).unwrap_or(0)
+    }
+}
