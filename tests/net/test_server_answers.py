@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from net.answer import Answer
+from net.answer import Answer, Hit, Use
 from net.http1 import Request
 from runtime.errors import Busy, NotFound, Unauthenticated
 from tests.net.memory_app import Bytes, MemoryApp, get, run, served, until
@@ -70,6 +70,46 @@ def test_a_hit_that_fails_before_a_byte_left_becomes_an_error_answer() -> None:
                 response = await client.ask(get("/a"))
                 assert response.status == 404
                 assert json.loads(response.body)["error"]["message"] == "removed meanwhile"
+
+    run(main())
+
+
+def test_a_hit_whose_loan_fails_after_bytes_left_is_never_followed_by_an_error_answer() -> None:
+    async def main() -> None:
+        piece = Bytes(b"x" * 50)
+        hit = piece.hit()
+        lend, calls = hit.lend, []
+
+        def closes_badly(start: int, stop: int, use: Use) -> int:
+            calls.append(start)
+            lend(start, stop, use)
+            raise NotFound("the transaction would not close")
+
+        hit.lend = closes_badly
+        async with served(MemoryApp(hits={b"/a": Bytes(b"").hit(), b"/b": hit})) as server:
+            client = await server.client()
+            await client.ask(get("/a"))  # fills the memo of heads, so that /b takes the short way
+            response = await client.ask(get("/b"))
+            assert (response.status, response.body) == (200, b"x" * 50)
+            assert calls == [0]
+            assert (await client.ask(get("/a"))).status == 200
+
+    run(main())
+
+
+def test_an_app_that_fails_to_look_a_hit_up_answers_with_its_error() -> None:
+    class Failing(MemoryApp):
+        def hit(self, target: bytes) -> Hit | None:
+            if target == b"/gone":
+                raise NotFound("not even a memo")
+            return super().hit(target)
+
+    async def main() -> None:
+        async with served(Failing(hits={b"/a": Bytes(b"hello").hit()})) as server:
+            client = await server.client()
+            for _ in range(2):
+                assert (await client.ask(get("/a"))).body == b"hello"
+                assert (await client.ask(get("/gone"))).status == 404
 
     run(main())
 

@@ -12,7 +12,7 @@ from net.limits import HttpLimits
 from net.tls import TlsContext, check_certificate
 from runtime.errors import UsageError
 from tests.net.certificates import trusting, write_certificate
-from tests.net.memory_app import Bytes, MemoryApp, echo, get, run, served, until
+from tests.net.memory_app import Bytes, Client, MemoryApp, Server, echo, get, run, served, until
 
 BODY = bytes(range(256)) * 8192  # 2 MiB
 
@@ -30,6 +30,32 @@ def app() -> MemoryApp:
 def organisation(stream: asyncio.StreamWriter) -> str:
     names = stream.get_extra_info("ssl_object").getpeercert()["subject"]
     return str(dict(pair for group in names for pair in group)["organizationName"])
+
+
+async def by_hand(server: Server, cert: Path) -> tuple[Client, ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
+    """A connection whose TLS the test does itself: client, session, its incoming and outgoing bytes."""
+    outgoing, incoming = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusting(cert).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    client = await server.client(receive_buffer=4096)
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            await client.send(outgoing.read())
+            incoming.write(await client.reader.read(65536))
+    await client.send(outgoing.read())
+    return client, tls, incoming, outgoing
+
+
+def opened(tls: ssl.SSLObject) -> bytes:
+    data = b""
+    try:
+        while part := tls.read(65536):
+            data += part
+    except ssl.SSLWantReadError:
+        pass
+    return data
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -54,6 +80,32 @@ def test_hits_and_uploads_are_the_same_under_tls(files: tuple[Path, Path], versi
             await sending
             assert server.meter.events["tls_handshakes"] == 1
             assert sum(row[2] for row in server.meter.responses) == 3 * len(BODY) + 5 * 5
+
+    run(main())
+
+
+def test_a_hit_that_was_sealed_whole_and_not_sent_is_sent_when_the_client_reads(
+    files: tuple[Path, Path],
+) -> None:
+    async def main() -> None:
+        data = bytes(range(250)) * 1000  # one write, more than the kernels hold
+        one = MemoryApp(hits={b"/a": Bytes(b"hello").hit(), b"/one": Bytes(data, stride=262144).hit()})
+        async with served(one, tls=TlsContext.load(*files), send_buffer=4096) as server:
+            client, tls, incoming, outgoing = await by_hand(server, files[0])
+            for target in ("/a", "/one"):
+                client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # every transport can
+                tls.write(get(target))
+                await client.send(outgoing.read())
+                await asyncio.sleep(0.1)
+                if target == "/one":
+                    assert len(server.meter.responses) == 1, "sealed is not sent"
+                client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+                got = b""
+                while not got.endswith(b"hello" if target == "/a" else data):
+                    incoming.write(await client.reader.read(65536))
+                    got += opened(tls)
+            await until(lambda: len(server.meter.responses) == 2)
+            assert server.meter.responses[1] == (None, "blob", len(data), 200)
 
     run(main())
 
@@ -187,17 +239,7 @@ def test_a_handshake_that_is_not_one_or_takes_too_long_ends(files: tuple[Path, P
 def test_close_notify_ends_an_idle_connection_though_its_socket_stays_open(files: tuple[Path, Path]) -> None:
     async def main() -> None:
         async with served(app(), tls=TlsContext.load(*files)) as server:
-            outgoing, incoming = ssl.MemoryBIO(), ssl.MemoryBIO()
-            tls = trusting(files[0]).wrap_bio(incoming, outgoing, server_hostname="localhost")
-            client = await server.client()
-            while True:
-                try:
-                    tls.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    await client.send(outgoing.read())
-                    incoming.write(await client.reader.read(65536))
-            await client.send(outgoing.read())
+            client, tls, _, outgoing = await by_hand(server, files[0])
             await until(lambda: server.meter.events["tls_handshakes"] == 1)
             with pytest.raises(ssl.SSLError):
                 tls.unwrap()  # writes close_notify, and wants to wait for the answer
