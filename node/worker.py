@@ -27,16 +27,7 @@ async def _serve(start: Start, appliance: Appliance) -> None:
         if fd is not None:
             sock = socket.socket(fileno=fd)
             listeners.append(
-                await serve(
-                    sock,
-                    appliance.app,
-                    start.http,
-                    meter,
-                    tls=tls,
-                    access=access,
-                    hot=hot,
-                    clock=SystemClock(),
-                )
+                await serve(sock, appliance.app, start.http, meter, tls=tls, access=access, hot=hot)
             )
     say_ready()
     await stopping.wait()
