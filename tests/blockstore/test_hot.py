@@ -199,7 +199,7 @@ def test_wrong_arguments_are_refused_plainly(bench: Bench) -> None:
     with pytest.raises(TypeError):
         HotEntry("1", HEAD, b"key", 1, 1, 100, True, None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="words"):
-        HotPath({}, memoryview(b"short"), lambda: None)  # type: ignore[arg-type]
+        HotPath({}, memoryview(b"short"), lambda: None)
     bench.entries[TARGET] = None  # type: ignore[assignment]
     with pytest.raises(TypeError):
         bench.turn()
