@@ -90,7 +90,7 @@ class Catalog:
         return tuple(numbers)
 
     def tally(self, txn: Txn, account: str | None = None) -> Tally:
-        """Blobs and bytes of the store, or of one account's roots."""
+        """Blobs of the store and bytes of those present; or blobs and bytes of one account's roots."""
         key = _TOTAL if account is None else b"a/" + account.encode()
         return self._tally(txn, key)
 
@@ -139,15 +139,15 @@ class Catalog:
         try:
             old = self.blob(txn, root)
         except BlobDamaged:
-            old = BlobRow(0, row.size_bytes, row.created_ms, row.content_type, BlobState.EVICTED)
+            old = BlobRow(0, row.size_bytes, row.created_ms, row.content_type)  # unreadable: id 0
         whole = (
             old is not None
             and old.state is BlobState.PRESENT
-            and old.storage_id != row.storage_id
+            and old.storage_id not in (0, row.storage_id)
             and not self.damaged_segments(txn, old.storage_id)
         )
         total = self.tally(txn)
-        grows = row.size_bytes if old is None else 0
+        grows = row.size_bytes if old is None or old.state is BlobState.EVICTED else 0
         if quota_bytes and grows and total.bytes_ + grows > quota_bytes:
             raise StoreFull(
                 f"the store's quota of {quota_bytes} bytes has no room for {row.size_bytes} more",
@@ -161,9 +161,8 @@ class Catalog:
         else:
             if freed:
                 self._forget_content(txn, freed)
-            if old is None:
-                self._count(txn, _TOTAL, 1, row.size_bytes)
-            else:
+            self._count(txn, _TOTAL, int(old is None), grows)
+            if old is not None:
                 kept_type = row.content_type or old.content_type
                 row = replace(row, created_ms=old.created_ms, content_type=kept_type)
             txn.put(root, records.blob_value(root, row), db=self.blobs)
@@ -182,13 +181,14 @@ class Catalog:
             self._drop_root_row(txn, key)
         txn.delete(root, db=self.blobs)
         if row is not None:
-            self._count(txn, _TOTAL, -1, -row.size_bytes)
+            self._count(txn, _TOTAL, -1, -row.size_bytes if row.state is BlobState.PRESENT else 0)
             self._forget_content(txn, row.storage_id)
         return len(keys)
 
     def evict(self, txn: Txn, root: bytes, row: BlobRow) -> None:
-        """Forget the bytes of a blob and keep its row and roots."""
+        """Forget the bytes of a present blob and keep its row and roots."""
         self._forget_content(txn, row.storage_id)
+        self._count(txn, _TOTAL, 0, -row.size_bytes)
         gone = replace(row, state=BlobState.EVICTED)
         txn.put(root, records.blob_value(root, gone), db=self.blobs)
 

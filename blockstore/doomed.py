@@ -11,7 +11,7 @@ from typing import Final
 
 from blockstore import records
 from blockstore.backing import Backing
-from durable import Cursor, Job, Txn
+from durable import Cursor, Durability, Job, Txn
 from runtime.errors import EdgeError, Interrupted
 
 _CLOCK_EVERY: Final = 32  # deletions between two looks at the clock
@@ -31,6 +31,8 @@ class ClearStep:
         """Delete segments."""
         self._empty = []
         stop_s = self._backing.clock.tick_s() + self._backing.settings.step_s
+        if self._backing.settings.durability is Durability.LAZY:
+            self._backing.index.sync()  # the rows that let go are on the disk before the content goes
         cursor = txn.cursor()
         with self._backing.index.reading() as index:
             for storage_id in self._ids:

@@ -8,13 +8,18 @@ from blockstore.catalog import Catalog
 from blockstore.records import HASH_BYTES, BlobRow, blob_row
 from blockstore.roots import Root
 from durable import Txn
+from runtime.errors import BlobDamaged
 
 PAGE: Final = 256  # blobs listed from one snapshot: about 3 ms
 
 
 @dataclass(frozen=True, slots=True)
 class BlobStat:
-    """What is known of one blob. `damaged_segments` holds 2**32-1 for a damaged upper tree."""
+    """What is known of one blob.
+
+    `state` is present, evicted or, in listings, damaged: its row is unreadable. `damaged_segments`
+    holds 2**32-1 for a damaged upper tree.
+    """
 
     hash: bytes
     storage_id: int
@@ -82,6 +87,14 @@ def stat_of(catalog: Catalog, txn: Txn, root: bytes, row: BlobRow) -> BlobStat:
     )
 
 
+def _stat_or_damage(catalog: Catalog, txn: Txn, root: bytes, value: bytes) -> BlobStat:
+    """One unreadable row does not end a listing: it is listed as damaged."""
+    try:
+        return stat_of(catalog, txn, root, blob_row(root, value))
+    except BlobDamaged:
+        return BlobStat(root, 0, 0, 0.0, "", "damaged", (), ())
+
+
 def page_of(backing: Backing, after: bytes) -> list[BlobStat]:
     """The next blobs above `after` in hash order, from one short snapshot; empty at the end."""
     catalog = backing.catalog
@@ -92,6 +105,6 @@ def page_of(backing: Backing, after: bytes) -> list[BlobStat]:
         while found and len(page) < PAGE:
             root = cursor.key()
             if len(root) == HASH_BYTES and root != after:
-                page.append(stat_of(catalog, txn, root, blob_row(root, cursor.value())))
+                page.append(_stat_or_damage(catalog, txn, root, cursor.value()))
             found = cursor.next()
     return page

@@ -184,6 +184,13 @@ class Environment:
         except FOREIGN:
             return  # without room for even that, the caller's own failure says so
 
+    def sync(self) -> None:
+        """Put every commit so far on the disk, whatever the durability."""
+        try:
+            self._env.sync(True)
+        except FOREIGN as error:
+            raise translated(error, os.fspath(self.path)) from error
+
     def close(self) -> None:
         """Close the map. No other thread may be inside a read: a view of it would be a crash."""
         if not self._closed.is_set():

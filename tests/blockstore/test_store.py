@@ -89,6 +89,7 @@ def test_evict_keeps_the_name_the_type_and_the_roots(store: Store, content: Cont
     generation = store.board.generation()
     store.evict(root)
     store.evict(root)
+    assert (store.usage().blobs, store.usage().bytes_) == (1, 0)
     assert store.board.generation() != generation
     stat = store.stat(root)
     assert stat is not None
@@ -99,6 +100,7 @@ def test_evict_keeps_the_name_the_type_and_the_roots(store: Store, content: Cont
     stat = store.stat(root)
     assert stat is not None
     assert (stat.state, stat.content_type) == ("present", "a/b")
+    assert store.usage().bytes_ == 300_000
 
 
 def test_removed_space_is_used_again(store: Store, content: Content) -> None:

@@ -1,12 +1,13 @@
 """Sweeping: what nothing keeps goes, what something keeps stays, whatever happens meanwhile."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from blockstore import Root, Store
-from tests.blockstore.conftest import HandClock, Opener
+from blockstore import Durability, Root, Store
+from tests.blockstore.conftest import KILL_SAFE, HandClock, Opener
 from tests.blockstore.test_ingest import leaks_here
 
 Content = Callable[[int], bytes]
@@ -133,3 +134,18 @@ def test_no_step_of_a_sweep_does_more_than_its_time_allows(store: Store, content
         previous = report.removed_blobs
     assert previous == 400
     assert most <= 100  # the test's clock moves 1 ms a look, 8 blobs a look, 10 ms a step
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_every_durability_keeps_removes_and_sweeps(
+    open_store: Opener, content: Content, durability: Durability
+) -> None:
+    store = open_store(replace(KILL_SAFE, durability=durability))
+    kept, gone = store.put_bytes(content(300_000)).root, store.put_bytes(content(300_001)).root
+    store.unpin(gone)
+    assert store.sweep().removed_blobs == 1
+    store.close()
+    store = open_store(replace(KILL_SAFE, durability=durability))
+    assert [stat.hash for stat in store.list()] == [kept]
+    assert store.verify(kept).intact
+    assert leaks_here(store) == []

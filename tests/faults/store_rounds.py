@@ -139,7 +139,7 @@ def _all_verify(store: Store) -> list[str]:
     found, count, bytes_ = [], 0, 0
     for stat in store.list():
         count += 1
-        bytes_ += stat.size_bytes
+        bytes_ += stat.size_bytes if stat.state == "present" else 0
         if stat.state == "present" and not store.verify(stat.hash).intact:
             found.append(f"{stat.hash.hex()} is visible and does not verify")
         if stat.damaged_segments:

@@ -209,6 +209,7 @@ def test_a_damaged_index_row_harms_no_other_blob_and_is_healed_by_a_put(tmp_path
         with pytest.raises(BlobDamaged):
             store.blob(one)
         assert store.blob(other).read(0, 5) == b"other"
+        assert sorted(stat.state for stat in store.list()) == ["damaged", "present"]
         store.sweep()
         assert not store.put_bytes(b"one").already
         assert store.blob(one).read(0, 3) == b"one"
