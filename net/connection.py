@@ -88,6 +88,10 @@ class Connection:
         except OSError:
             self._lost()
             return
+        except Exception:  # noqa: BLE001  # as in `_readable`; it may have sent something
+            LOG.exception("the hot path failed")
+            self.abort()
+            return
         if type(outcome) is Hit:
             self.due_s = serving.idle_due_s
             serving.meter.sent(None, outcome.kind, outcome.size_bytes, 200)

@@ -14,7 +14,7 @@ import uvloop
 
 from net.access_log import AccessLog
 from net.answer import Answer, Hit, Use
-from net.app import BodyReader
+from net.app import BodyReader, HotPath
 from net.http1 import Request
 from net.limits import HttpLimits
 from net.server import Listener, serve
@@ -247,6 +247,7 @@ async def served(
     access: AccessLog | None = None,
     sock: socket.socket | None = None,
     send_buffer: int | None = None,
+    hot: HotPath | None = None,
 ) -> AsyncIterator[Server]:
     """`app` on a free port (or `sock`), with a manual clock."""
     sock = sock or socket.create_server(("127.0.0.1", 0))
@@ -254,7 +255,8 @@ async def served(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     address = sock.getsockname()
     clock, meter = ManualClock(), RecordingMeter()
-    listener = await serve(sock, app, limits or HttpLimits(), meter, tls=tls, access=access, clock=clock)
+    limits = limits or HttpLimits()
+    listener = await serve(sock, app, limits, meter, tls=tls, access=access, clock=clock, hot=hot)
     server = Server(listener, address, clock, meter)
     try:
         yield server
