@@ -27,7 +27,19 @@ _DAMAGED: Final = (
 )
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FULL_BELOW_BYTES: Final = 1 << 20  # less than one small commit
-_NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR})
+_UNUSABLE_PATH: Final = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENOENT,
+        errno.EEXIST,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+    }
+)
 
 
 def translated(error: BaseException, where: str) -> EdgeError:
@@ -51,8 +63,10 @@ def translated(error: BaseException, where: str) -> EdgeError:
         )
     if isinstance(error, lmdb.ReadersFullError):
         return Busy("every reader slot of the store is taken", where=where, hint="raise max_readers")
-    if code in _NOT_ALLOWED or isinstance(error, lmdb.ReadonlyError):
-        return UsageError(f"cannot use the data folder: {error}", where=where, hint="check owner and mode")
+    if code in _UNUSABLE_PATH or isinstance(error, lmdb.ReadonlyError):
+        return UsageError(
+            f"this path cannot be used: {error}", where=where, hint="check that it exists, its owner and mode"
+        )
     if code == errno.EIO or isinstance(error, _DAMAGED):
         return BlobDamaged(f"cannot read or write the database: {error}", where=where, hint="check the disk")
     return EdgeError(f"unexpected failure of the store: {error!r}", where=where)

@@ -72,6 +72,13 @@ def test_no_store_and_no_leave_to_make_one_is_a_usage_error(tmp_path: Path) -> N
     assert not (tmp_path / "nothing").exists()
 
 
+def test_a_data_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"")
+    for place in (tmp_path / "data", tmp_path / "data" / "below"):
+        with pytest.raises(UsageError):
+            Store.open(place, KILL_SAFE)
+
+
 def test_a_second_open_in_one_process_is_a_usage_error(open_store: Opener) -> None:
     open_store()
     with pytest.raises(UsageError, match="open already"):

@@ -93,6 +93,8 @@ def coded(code: int) -> Exception:
         (OSError(errno.EIO, "x"), BlobDamaged),
         (PermissionError(errno.EACCES, "x"), UsageError),
         (OSError(errno.EROFS, "x"), UsageError),
+        (FileNotFoundError(errno.ENOENT, "x"), UsageError),
+        (FileExistsError(errno.EEXIST, "x"), UsageError),
         (ValueError("x"), EdgeError),
     ],
 )
