@@ -59,7 +59,8 @@ def pair(size_bytes: int, ours: Start, peer: Start) -> Iterator[tuple[Target, Ta
         for start, place in ((ours, "ours"), (peer, "peer")):
             server = stack.enter_context(start(folder / place, objects))
             servers.check_served(server, object_name)
-            targets.append(Target(server, server.url(object_name)))
+            large = size_bytes >= MIB and server.base.startswith("http:")
+            targets.append(Target(server, server.url(object_name), large))
         yield targets[0], targets[1]
 
 

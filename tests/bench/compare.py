@@ -7,12 +7,13 @@ generator and the noise.
 """
 
 import os
+import time
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
 from tests.bench import load
-from tests.bench.machine import LOAD_CORE
+from tests.bench.machine import LOAD_CORE, SERVER_CORE, core_busy_s
 from tests.bench.row import Row, at_least, at_most
 from tests.bench.servers import Server
 
@@ -20,6 +21,7 @@ ROUNDS: Final = max(1, int(os.environ.get("FLEEK_BENCH_ROUNDS", "7")))
 ROUND_S: Final = max(1, int(os.environ.get("FLEEK_BENCH_SECONDS", "2")))
 CONNECTIONS: Final = 48
 _CLOSE: Final = 0.10  # claims smaller than this are judged by CPU
+_CROWDED: Final = 0.05  # more of the server core than this for others, and the row says so
 _GIB: Final = 1 << 30
 
 
@@ -29,6 +31,7 @@ class Target:
 
     server: Server
     url: str
+    large: bool = False  # plain HTTP and a body of 1 MiB or more: drained instead of asked by wrk
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Round:
 
     load: load.Load
     cpu_s: float
+    neighbours_share: float  # of the server core, taken by programs that are not the server
 
     @property
     def cpu_us_per_request(self) -> float:
@@ -66,11 +70,16 @@ def one_round(
     load_cores: tuple[int, ...] = (LOAD_CORE,),
 ) -> Round:
     """Load one server once and read its CPU before and after."""
-    before = target.server.cpu()
-    result = load.run(
-        target.url, connections=connections, duration_s=duration_s, think_ms=think_ms, cores=load_cores
-    )
-    return Round(result, target.server.cpu().since(before))
+    before, busy_s, started_s = target.server.cpu(), core_busy_s(SERVER_CORE), time.monotonic()
+    if target.large:
+        result = load.run_large(target.url, connections=connections, duration_s=duration_s)
+    else:
+        result = load.run(
+            target.url, connections=connections, duration_s=duration_s, think_ms=think_ms, cores=load_cores
+        )
+    cpu_s, took_s = target.server.cpu().since(before), time.monotonic() - started_s
+    neighbours_s = max(0.0, core_busy_s(SERVER_CORE) - busy_s - cpu_s)
+    return Round(result, cpu_s, neighbours_s / took_s)
 
 
 def duel(
@@ -105,7 +114,9 @@ def speed_row(id: str, rounds: Duel, floor: float, *, large: bool, cpu_ceiling: 
     ratio = median(ours) / median(peer)
     cpu_ratio = median(our_cpu) / max(median(peer_cpu), 1e-9)
     busy = max(median(r.load.generator_share for r in side) for side in (rounds.ours, rounds.peer))
-    why = f"throughput {ratio:.2f} x, CPU {cpu_ratio:.2f} x, generator {100 * busy:.0f} % busy"
+    why = (
+        f"throughput {ratio:.2f} x, CPU {cpu_ratio:.2f} x, generator {100 * busy:.0f} % busy{_crowd(rounds)}"
+    )
     by_cpu = busy > load.SATURATED or abs(ratio - 1) < _CLOSE or (cpu_ceiling is not None and ratio < floor)
     if by_cpu:
         unit = "CPU ms/GiB" if large else "CPU us/request"
@@ -118,8 +129,13 @@ def latency_row(id: str, rounds: Duel, ceiling: float) -> Row:
     ours = [r.load.p99_us for r in rounds.ours]
     peer = [r.load.p99_us for r in rounds.peer]
     pace = [median(r.load.requests_per_s for r in side) for side in (rounds.ours, rounds.peer)]
-    why = f"at {pace[0]:.0f} and {pace[1]:.0f} requests/s, think time drawn evenly"
+    why = f"at {pace[0]:.0f} and {pace[1]:.0f} requests/s, think time drawn evenly{_crowd(rounds)}"
     return at_most(id, ours, peer, ceiling, unit="p99 us", why=why)
+
+
+def _crowd(rounds: Duel) -> str:
+    share = median(r.neighbours_share for r in (*rounds.ours, *rounds.peer))
+    return f", NOT IDLE: others took {100 * share:.0f} % of the server core" if share > _CROWDED else ""
 
 
 def _throughput(rounds: list[Round], large: bool) -> list[float]:

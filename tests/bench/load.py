@@ -1,4 +1,4 @@
-"""wrk as the load generator: a thread on a core of its own, one row of numbers a run.
+"""The load generator, on a core of its own: wrk, or `tests.bench.drain` for large bodies.
 
 The generator is part of the measurement: `Load.generator_share` says how much of its core it used. Above
 0.9 the throughput is wrk's, not the server's, and a bench must compare server CPU instead (see
@@ -8,6 +8,7 @@ docs/performance.md).
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.bench.machine import LOAD_CORE
+from tests.bench.machine import LOAD_CORE, pinned, put_ahead
 
 SATURATED: Final = 0.9
 _GRACE_S: Final = 30.0  # wrk stops by its own clock; longer than this it hangs
@@ -38,7 +39,7 @@ delay = function() return math.random(0, %d) end
 
 
 class LoadFailed(Exception):
-    """wrk did not run, or counted errors: the round says nothing about speed."""
+    """The generator did not run, or counted errors: the round says nothing about speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,23 @@ def run(
         lua = Path(folder, "report.lua")
         lua.write_text(script)
         core_list = ",".join(str(core) for core in cores)
-        command = ["taskset", "-c", core_list, "wrk", "-t", str(len(cores)), "-c", str(connections)]
+        command = ["wrk", "-t", str(len(cores)), "-c", str(connections)]
         command += ["-d", f"{duration_s}s", "--timeout", "20s", "-s", str(lua), url]
-        return _measure(command, duration_s + _GRACE_S, len(cores))
+        return _measure(pinned(core_list, command), duration_s + _GRACE_S, len(cores))
+
+
+def run_large(url: str, *, connections: int, duration_s: int) -> Load:
+    """The same for bodies of 1 MiB and more over plain HTTP, read by `tests.bench.drain`; no latencies."""
+    command = [sys.executable, "-m", "tests.bench.drain", url, str(connections), str(duration_s)]
+    return _measure(pinned(str(LOAD_CORE), command), duration_s + _GRACE_S, 1)
 
 
 def _measure(command: list[str], timeout_s: float, threads: int) -> Load:
     started_s = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    put_ahead(process.pid)
     watchdog = threading.Timer(timeout_s, process.kill)
     watchdog.start()
     try:
@@ -101,10 +111,10 @@ def _measure(command: list[str], timeout_s: float, threads: int) -> Load:
     wall_s = time.monotonic() - started_s
     report = next((line for line in output.splitlines() if line.startswith("REPORT ")), None)
     if report is None:
-        raise LoadFailed(f"wrk said: {output.strip()[-500:]}")
+        raise LoadFailed(f"the generator said: {output.strip()[-500:]}")
     numbers: dict[str, int] = json.loads(report.removeprefix("REPORT "))
     if numbers["errors"] or not numbers["bytes"]:
-        raise LoadFailed(f"wrk counted {numbers['errors']} errors in {numbers['requests']} requests")
+        raise LoadFailed(f"it counted {numbers['errors']} errors in {numbers['requests']} requests")
     return Load(
         numbers["requests"],
         numbers["bytes"],

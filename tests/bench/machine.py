@@ -12,6 +12,7 @@ from typing import Final
 
 SERVER_CORE: Final = 0
 LOAD_CORE: Final = 1
+_AHEAD: Final = -15
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -29,6 +30,33 @@ class Usage:
 def core_count() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def pinned(cores: str, command: list[str]) -> list[str]:
+    """`command` on `cores`, and ahead of the machine's other work where we may ask for that.
+
+    Servers and generator all run so: what else the machine does then takes the same from every side.
+    """
+    ahead = ["nice", "-n", str(_AHEAD)] if os.geteuid() == 0 else []
+    return [*ahead, "taskset", "-c", cores, *command]
+
+
+def put_ahead(pid: int) -> None:
+    """Put the session that `pid` leads ahead of others: where the kernel groups so, nice alone does not."""
+    try:
+        Path(f"/proc/{pid}/autogroup").write_text(str(_AHEAD))
+    except OSError:
+        return  # no such grouping here, or not our right: the row says when others took the core
+
+
+def core_busy_s(core: int) -> float:
+    """CPU seconds that programs have used on one core since the machine started."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *words = line.split()
+        if name == f"cpu{core}":
+            user, nice, system = (int(word) for word in words[:3])
+            return (user + nice + system) / _TICKS_PER_S
+    return 0.0
 
 
 def describe() -> dict[str, object]:

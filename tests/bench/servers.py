@@ -23,7 +23,16 @@ from typing import Final
 
 import blake3
 
-from tests.bench.machine import LOAD_CORE, SERVER_CORE, Usage, anonymous_rss_bytes, cpu_usage, family
+from tests.bench.machine import (
+    LOAD_CORE,
+    SERVER_CORE,
+    Usage,
+    anonymous_rss_bytes,
+    cpu_usage,
+    family,
+    pinned,
+    put_ahead,
+)
 from tests.conftest import SEARCH_PATH, find_program
 
 _START_S: Final = 60.0  # varnish compiles its rules with gcc first
@@ -233,14 +242,15 @@ def _running(
     stdout: int | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     log.parent.mkdir(parents=True, exist_ok=True)
-    pinned = ["taskset", "-c", cores, *command]
     with log.open("ab") as messages:
         process = subprocess.Popen(
-            pinned,
+            pinned(cores, command),
             stdout=messages if stdout is None else stdout,
             stderr=messages,
             env={**environ, "PATH": SEARCH_PATH},
+            start_new_session=True,
         )
+    put_ahead(process.pid)
     try:
         yield process
     finally:
