@@ -1,7 +1,7 @@
 """TLS in memory: `ssl.MemoryBIO` between the connection and its socket, 256 KiB a write.
 
-Large writes win (1.4 x nginx at 16 KiB, 2 x at 4 MiB; asyncio's own transports write 16 KiB
-records one by one). A session offers `recv` and `sendmsg` exactly as a non-blocking socket does,
+Large writes win over writing 16 KiB records one by one, as asyncio's own transports do; what they
+are worth depends on how much of a transfer is encryption (docs/performance.md). A session offers `recv` and `sendmsg` exactly as a non-blocking socket does,
 so that the connection above is the same with and without TLS.
 
 Invariants
@@ -19,13 +19,13 @@ from typing import Final
 
 from runtime.errors import UsageError
 
-# Plain bytes sealed at once: the measured optimum, and the most one connection can hold back.
+# Plain bytes sealed at once: larger gained nothing, and this is the most one connection can hold back.
 _WRITE_BYTES: Final = 262144
 # OpenSSL keeps a buffer of the largest write until the session ends. So only this many sessions at a
 # time write large (64 MiB together); the others lose about 15 % of speed and keep 64 KiB each.
 _WIDE_SESSIONS: Final = 256
 _NARROW_WRITE_BYTES: Final = 65536
-_READ_BYTES: Final = 65536
+_READ_BYTES: Final = 16384
 # The longest record (RFC 8446 §5.1).
 _RECORD_BYTES: Final = 16384
 # Up to here a copy is cheaper than a further write.
@@ -137,8 +137,13 @@ class TlsSession:
 
         Raises `BlockingIOError` while sealed bytes of an earlier call wait.
         """
-        if not self.flush():
+        if self._held and not self.flush():
             raise BlockingIOError
+        if len(parts) == 2 and len(parts[1]) <= _RECORD_BYTES < len(parts[0]) + len(parts[1]):
+            # Head and body make two records in any case: seal each where it lies, and send both at once.
+            taken = self._tls.write(parts[0]) + self._tls.write(parts[1])
+            self._send_sealed()
+            return taken
         if sum(map(len, parts)) <= _JOIN_BYTES:
             joined = b"".join(parts)
             self._seal(joined)
@@ -234,13 +239,19 @@ class TlsSession:
             self._held = memoryview(self._held.tobytes() + sealed)
             if len(self._held) > 2 * _WRITE_BYTES:  # a client that asks for answers and does not read
                 raise ConnectionAbortedError
-        else:
-            self._held = memoryview(sealed)
-        self._send_held()
+            self._send_held()
+            return
+        sent = self._send(sealed)
+        if sent != len(sealed):
+            self._held = memoryview(sealed)[sent:]
+
+    def _send(self, sealed: bytes | memoryview) -> int:
+        """How much of `sealed` the kernel took, 0 when it is full."""
+        try:
+            return self._sock.send(sealed)
+        except (BlockingIOError, InterruptedError):
+            return 0
 
     def _send_held(self) -> None:
-        try:
-            sent = self._sock.send(self._held)
-        except (BlockingIOError, InterruptedError):
-            return
+        sent = self._send(self._held)
         self._held = self._held[sent:] if sent < len(self._held) else memoryview(b"")
