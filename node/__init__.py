@@ -1,0 +1,1 @@
+"""One appliance: its settings, the processes it is made of, and the one place that joins its parts."""
