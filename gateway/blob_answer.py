@@ -72,9 +72,7 @@ def bodiless(verdict: Verdict, fields: Fields, account: str | None) -> Answer:
     """304 or 412. A 304 repeats ETag and Cache-Control only (RFC 9110 §15.4.5)."""
     kept = [(name, value) for name, value in fields if name in ("ETag", "Cache-Control")]
     length = None if verdict is Verdict.NOT_MODIFIED else 0
-    return Answer(
-        status=verdict.value, fields=kept, body=None, length=length, kind="conditional", account=account
-    )
+    return Answer(status=verdict.value, fields=kept, body=None, length=length, kind="other", account=account)
 
 
 def _partial(blob: Blob, spans: list[Span], fields: Fields, account: str | None) -> Answer:
