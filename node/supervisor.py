@@ -14,6 +14,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -35,6 +36,7 @@ from runtime.metrics import clear_gauges
 
 log = logging.getLogger("fleek.supervisor")
 
+_DESCRIPTORS: Final = 65_536  # for eight times the default max_connections of a worker
 _KEEPER_SLOT: Final = SLOT_COUNT - 2
 _STOP_GRACE_S: Final = 5.0  # beyond drain_s, for commits in flight
 _RESTART_FIRST_S: Final = 0.05
@@ -63,12 +65,21 @@ def run(config: Config) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    _allow_many_connections()
     lock = _lock(config.node.data)
     try:
         _check_store(config)
         return asyncio.run(_Supervisor(config).run())
     finally:
         os.close(lock)
+
+
+def _allow_many_connections() -> None:
+    """Take the descriptors the system grants: a connection is one, and the soft limit is often 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _lock(data: Path) -> int:

@@ -1,6 +1,7 @@
 """The node as an operator meets it: starts, second starts, dead workers, reload, drain."""
 
 import os
+import resource
 import signal
 import socket
 import threading
@@ -167,3 +168,15 @@ def test_the_admin_listener_refuses_rebound_hosts_and_other_origins(data: Path) 
         assert page.status == 200
         assert "Set-Cookie" not in page.headers
         assert node.get("/api/v1/status", which="admin").json()["workers"]
+
+
+def test_workers_may_open_more_files_than_a_shell_usually_allows(data: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with Node(data, "--workers", "1") as node:
+            (worker,) = node.workers()
+            granted, _ = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+            assert granted >= min(hard, 65_536)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
