@@ -1,8 +1,9 @@
 """TLS in memory: `ssl.MemoryBIO` between the connection and its socket, 256 KiB a write.
 
 Large writes win over writing 16 KiB records one by one, as asyncio's own transports do; what they
-are worth depends on how much of a transfer is encryption (docs/performance.md). A session offers `recv` and `sendmsg` exactly as a non-blocking socket does,
-so that the connection above is the same with and without TLS.
+are worth depends on how much of a transfer is encryption (docs/performance.md). A session offers
+`recv` and `sendmsg` exactly as a non-blocking socket does, so that the connection above is the same
+with and without TLS.
 
 Invariants
  1. At most one write of `_WRITE_BYTES`, sealed, waits for the kernel; more is not accepted.
