@@ -9,7 +9,7 @@ from typing import Final
 from blockstore import Blob
 from content import names
 from content.ranges import Span, Unsatisfiable, parse_range
-from gateway.conditional import Verdict, evaluate, range_applies
+from gateway.conditional import Verdict, evaluate_read, range_applies
 from gateway.digest import repr_digest
 from gateway.refusal import unsatisfiable
 from gateway.span import BlobSpan
@@ -41,12 +41,7 @@ def answer_blob(blob: Blob, request: Request, cache_control: str, account: str |
     """Conditions first, then ranges, then the whole (RFC 9110 §13.2.2)."""
     etag = f'"{names.hex(blob.root)}"'
     fields = blob_fields(blob, cache_control)
-    verdict = evaluate(
-        etag,
-        if_match=request.fields.get("if-match"),
-        if_none_match=request.fields.get("if-none-match"),
-        is_read=True,
-    )
+    verdict = evaluate_read(etag, request)
     if verdict is not Verdict.PERFORM:
         return bodiless(verdict, fields, account)
     range_field = request.fields.get("range")

@@ -9,6 +9,8 @@ import re
 from enum import Enum
 from typing import Final
 
+from net.http1 import Request
+
 # entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE; etagc = %x21 / %x23-7E / obs-text (RFC 9110 §8.8.3)
 _ENTITY_TAG: Final = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
@@ -32,6 +34,14 @@ def evaluate(etag: str, *, if_match: str | None, if_none_match: str | None, is_r
     if if_none_match is not None and _matches(if_none_match, etag, weakly=True):
         return Verdict.NOT_MODIFIED if is_read else Verdict.PRECONDITION_FAILED
     return Verdict.PERFORM
+
+
+def evaluate_read(etag: str, request: Request) -> Verdict:
+    """`evaluate` for the conditions of a GET or HEAD."""
+    fields = request.fields
+    return evaluate(
+        etag, if_match=fields.get("if-match"), if_none_match=fields.get("if-none-match"), is_read=True
+    )
 
 
 def range_applies(etag: str, if_range: str | None) -> bool:

@@ -14,7 +14,7 @@ from blockstore import Blob
 from content import names
 from content.ranges import Span, parse_entity_bytes, parse_entity_ranges
 from gateway.blob_answer import bodiless
-from gateway.conditional import Verdict, evaluate
+from gateway.conditional import Verdict, evaluate_read
 from net.answer import Answer
 from net.http1 import Request
 from runtime.errors import BadRequest
@@ -74,12 +74,7 @@ def answer_proof(
         ("Accept-Ranges", "none"),
         ("X-Content-Type-Options", "nosniff"),
     ]
-    verdict = evaluate(
-        etag,
-        if_match=request.fields.get("if-match"),
-        if_none_match=request.fields.get("if-none-match"),
-        is_read=True,
-    )
+    verdict = evaluate_read(etag, request)
     if verdict is not Verdict.PERFORM:
         return bodiless(verdict, fields, account)
     fields.append(("Content-Type", MEDIA_TYPE))
