@@ -31,6 +31,7 @@ BLOB_BYTES = 1024
 ROUNDS = 7
 READS = 4000
 PUTS = 2000
+PUTS_ALONE = 100
 IN_FLIGHT = 512
 _BLOCK = 64 << 20
 _EXPIRED = Root.lease(1.0)  # a root that keeps nothing: what gc is to take
@@ -226,12 +227,18 @@ def _ask(process: "subprocess.Popen[str]", line: str | None) -> dict[str, float]
 
 
 def put_cost(folder: str, first: str) -> dict[str, float]:
-    """Microseconds a put, with many under way, all durable."""
+    """Microseconds a durable put: `us` with many under way, `alone_us` the median of one after the other."""
     with Store.open(Path(folder)) as store:
         put_many(store, range(int(first), int(first) + 64), Root.pin())
         start = time.perf_counter()
         put_many(store, range(int(first) + 64, int(first) + 64 + PUTS), Root.pin())
-        return {"us": (time.perf_counter() - start) / PUTS * 1e6}
+        many_us = (time.perf_counter() - start) / PUTS * 1e6
+        alone_s = []
+        for number in range(int(first) + 64 + PUTS, int(first) + 64 + PUTS + PUTS_ALONE):
+            start = time.perf_counter()
+            store.put_bytes(blob_bytes(number))
+            alone_s.append(time.perf_counter() - start)
+        return {"us": many_us, "alone_us": statistics.median(alone_s) * 1e6}
 
 
 def sweep(folder: str) -> dict[str, float]:
@@ -261,10 +268,10 @@ def bench_million() -> list[Row]:
         outcome(child("fill", few, str(FEW)))
         outcome(child("fill", many, str(MANY)))
         gets = get_rounds({few: FEW, many: MANY})
-        puts: dict[str, list[float]] = {few: [], many: []}
+        puts: dict[str, list[dict[str, float]]] = {few: [], many: []}
         for number in range(ROUNDS):
             for place in (few, many):
-                puts[place].append(outcome(child("put", place, str((2 << 40) + number * 10_000)))["us"])
+                puts[place].append(outcome(child("put", place, str((2 << 40) + number * 10_000))))
         with Store.open(Path(many)) as store:
             stop = time.perf_counter() + 5
             alone = read_until(store, lambda: time.perf_counter() > stop)
@@ -273,13 +280,19 @@ def bench_million() -> list[Row]:
             swept = outcome(process)
         if swept["removed"] != MANY:
             raise RuntimeError(f"gc removed {swept['removed']:.0f} of {MANY} blobs")
+
+        def put_row(id: str, key: str, how: str) -> Row:
+            ours, peer = ([each[key] for each in puts[place]] for place in (many, few))
+            return at_most(id, ours, peer, 1.5, unit="us", why=f"peer: 10 k blobs; durable, {how}")
+
         why = (
             f"longest of {len(beside)} reads beside gc of {MANY} blobs, which took {swept['s']:.0f} s"
             f" ({MANY / swept['s']:.0f}/s); longest of {len(alone)} reads alone: {max(alone):.1f} ms"
         )
         return [
             at_most("store.million.get", gets[many], gets[few], 1.5, unit="us", why="peer: 10 k blobs; p50"),
-            at_most("store.million.put", puts[many], puts[few], 1.5, unit="us", why="peer: 10 k blobs"),
+            put_row("store.million.put", "alone_us", "one after the other, p50"),
+            put_row("store.million.put-many", "us", f"{IN_FLIGHT} under way"),
             at_most("store.gc.delay", max(beside), None, 50, unit="ms", why=why),
         ]
 
