@@ -57,6 +57,12 @@ class StorageIds:
                 self._active.add(taken)
                 return taken
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether `take` would return without waiting for a commit."""
+        with self._lock:
+            return self._next != self._stop
+
     def settle(self, storage_id: int) -> None:
         """The id is in the index, or its content was given up."""
         with self._lock:

@@ -49,6 +49,16 @@ class Ingest:
         """Whether `write` would return without waiting."""
         return self._backing.writer.has_room
 
+    @property
+    def has_id(self) -> bool:
+        """Whether `write` and `finish_soon` have a storage id without waiting for a commit."""
+        return bool(self._storage_id) or self._backing.ids.at_hand
+
+    def take_id(self) -> None:
+        """Take the storage id now; an event loop does this on another thread when there is none at hand."""
+        self._check_open()
+        self._take_id()
+
     def ready(self, callback: Callable[[], None]) -> None:
         """Call `callback` once when there is room: at once, or later on the writer thread."""
         self._backing.writer.ready(callback)

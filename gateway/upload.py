@@ -88,6 +88,8 @@ async def _ingest(
     _check_quota(store, caller, request.content_length)
     ingest = store.ingest(expected=expected or digests.blake3, size_hint=request.content_length)
     try:
+        if not ingest.has_id:  # the first upload of a process, and every 65,536th: one commit
+            await asyncio.to_thread(ingest.take_id)
         async for data in body:
             digests.update(data)
             if not ingest.has_room:

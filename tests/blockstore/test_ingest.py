@@ -238,3 +238,22 @@ def damage_segment(store: Store, storage_id: int, number: int) -> None:
 def leaks_here(store: Store) -> list[str]:
     """What leaks, this live process's own range and file aside."""
     return [each for each in leaks(store) if "range" not in each and "files of" not in each]
+
+
+def test_an_event_loop_can_see_to_the_wait_for_an_id_beforehand(store: Store) -> None:
+    first = store.ingest()
+    at_hand = [first.has_id]  # a fresh process has no range yet
+    first.take_id()
+    at_hand.append(first.has_id)
+    first.take_id()  # taking twice keeps the one
+    second = store.ingest()
+    at_hand.append(second.has_id)  # from the range that the first one reserved
+    assert at_hand == [False, True, True]
+    for number, ingest in enumerate((first, second)):
+        ingest.write(b"content %d" % number)
+    assert {ingest.finish().already for ingest in (first, second)} == {False}
+    given_up = store.ingest()
+    given_up.take_id()
+    given_up.abort()
+    with pytest.raises(UsageError):
+        given_up.take_id()
