@@ -17,6 +17,11 @@ class Kind(StrEnum):
     BAD_REQUEST = "bad_request"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    NOT_ACCEPTABLE = "not_acceptable"
+    BLOCKED = "blocked"
+    PRECONDITION_FAILED = "precondition_failed"
+    TOO_MANY_REQUESTS = "too_many_requests"
+    NOT_IMPLEMENTED = "not_implemented"
     UNVERIFIED = "unverified"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
@@ -47,6 +52,11 @@ OUTCOMES: dict[Kind, Outcome] = {
     Kind.BAD_REQUEST: Outcome(400, 2, False),
     Kind.NOT_FOUND: Outcome(404, 3, False),
     Kind.METHOD_NOT_ALLOWED: Outcome(405, 2, False),
+    Kind.NOT_ACCEPTABLE: Outcome(406, 2, False),
+    Kind.BLOCKED: Outcome(410, 5, False),
+    Kind.PRECONDITION_FAILED: Outcome(412, 3, False),
+    Kind.TOO_MANY_REQUESTS: Outcome(429, 6, True),
+    Kind.NOT_IMPLEMENTED: Outcome(501, 2, False),
     Kind.UNVERIFIED: Outcome(422, 4, False),
     Kind.UNAUTHENTICATED: Outcome(401, 5, False),
     Kind.FORBIDDEN: Outcome(403, 5, False),
@@ -117,6 +127,36 @@ class MethodNotAllowed(EdgeError):
     """The resource exists and does not do this method."""
 
     kind = Kind.METHOD_NOT_ALLOWED
+
+
+class NotAcceptable(EdgeError):
+    """The content exists and not in the form that was asked for."""
+
+    kind = Kind.NOT_ACCEPTABLE
+
+
+class Blocked(EdgeError):
+    """The operator's denylist names this content (RFC 9110 §15.5.11: gone, on purpose)."""
+
+    kind = Kind.BLOCKED
+
+
+class PreconditionFailed(EdgeError):
+    """What the request made a condition does not hold (only-if-cached and not here)."""
+
+    kind = Kind.PRECONDITION_FAILED
+
+
+class TooManyRequests(EdgeError):
+    """More costly work at once than this node does; the same request may succeed later."""
+
+    kind = Kind.TOO_MANY_REQUESTS
+
+
+class NotImplementedHere(EdgeError):
+    """Understood, and not something this program does."""
+
+    kind = Kind.NOT_IMPLEMENTED
 
 
 class Unverified(EdgeError):

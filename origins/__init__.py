@@ -1,0 +1,1 @@
+"""Where content comes from when it is not here: other gateways and providers, always verified."""
