@@ -9,11 +9,15 @@ silently left out.
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-# Debian keeps servers where an ordinary user's PATH does not look
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+# What tests/conformance/peers builds; then Debian keeps servers where an ordinary user's PATH does not look
+PEERS = Path(__file__).parent.parent / "build" / "peers"
+SEARCH_PATH = os.pathsep.join(
+    [os.environ.get("PATH", ""), str(PEERS), "/usr/local/sbin", "/usr/sbin", "/sbin"]
+)
 
 
 def find_program(name: str) -> str | None:

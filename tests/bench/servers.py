@@ -140,15 +140,27 @@ def fleek_edge(
     subprocess.run(
         [FLEEK_EDGE, "put", "--data", str(data), "--json", *paths], check=True, capture_output=True
     )
+    with serving(folder, data, workers=workers, tls=tls, cores=cores) as server:
+        yield server
+
+
+@contextmanager
+def serving(
+    folder: Path,
+    data: Path,
+    *,
+    workers: int = 1,
+    tls: Certificate | None = None,
+    cores: str = SERVER_CORES,
+) -> Iterator[Server]:
+    """This product over a store that is there."""
     command = [FLEEK_EDGE, "serve", "--data", str(data), "--offline", "--workers", str(workers)]
     command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     if tls:
         command += ["--tls-listen", "127.0.0.1:0", "--tls-cert", str(tls.cert), "--tls-key", str(tls.key)]
     # the access log is off for both sides, as nginx's is
     environ = {**os.environ, "FLEEK_EDGE_LOG_ACCESS": "off"}
-    with _running(
-        command, folder / "fleek-edge.log", environ, cores=cores, stdout=subprocess.PIPE
-    ) as process:
+    with running(command, folder / "fleek-edge.log", environ, cores=cores, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None, "asked for a pipe"
         watchdog = threading.Timer(_START_S, process.kill)  # ends the wait for a line that never comes
         watchdog.start()
@@ -187,8 +199,8 @@ http {{
 }}
 """)
     command = ["nginx", "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
-    with _running(command, folder / "nginx.log", os.environ, cores=cores) as process:
-        _wait_for_port(port, process)
+    with running(command, folder / "nginx.log", os.environ, cores=cores) as process:
+        wait_for_port(port, process)
         yield Server("nginx", f"{'https' if tls else 'http'}://127.0.0.1:{port}", process.pid)
 
 
@@ -206,8 +218,8 @@ def varnish(folder: Path, objects: Path) -> Iterator[Server]:
         port = free_port()
         command = ["varnishd", "-F", "-n", str(folder / "work"), "-a", f"127.0.0.1:{port}", "-f", str(rules)]
         command += ["-s", "malloc,1g", "-p", "thread_pools=1", "-j", "none"]
-        with _running(command, folder / "varnish.log", os.environ) as process:
-            _wait_for_port(port, process)
+        with running(command, folder / "varnish.log", os.environ) as process:
+            wait_for_port(port, process)
             yield Server("varnish", f"http://127.0.0.1:{port}", process.pid)
 
 
@@ -224,6 +236,12 @@ def check_served(server: Server, hash_hex: str) -> None:
         raise ServerFailed(f"{server.name} served other bytes for {hash_hex}")
 
 
+def headers(url: str) -> Mapping[str, str]:
+    """The header fields of a HEAD answer."""
+    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=60) as response:
+        return dict(response.headers.items())
+
+
 def free_port() -> int:
     """A loopback port nobody listens on right now, for servers that cannot pick one themselves."""
     with socket.socket() as probe:
@@ -233,7 +251,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def _running(
+def running(
     command: list[str],
     log: Path,
     environ: Mapping[str, str],
@@ -241,6 +259,7 @@ def _running(
     cores: str = SERVER_CORES,
     stdout: int | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
+    """A server as a process on `cores`, ahead of other work; stopped, and if need be killed, at the end."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as messages:
         process = subprocess.Popen(
@@ -264,7 +283,8 @@ def _running(
             process.stdout.close()
 
 
-def _wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """Return when somebody listens on `port`. Raises ServerFailed when the process ends first."""
     deadline_s = time.monotonic() + _START_S
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
