@@ -67,6 +67,25 @@ def decode(text: str) -> bytes:
     raise BadRequest(f"unknown multibase prefix {prefix!r}", where=text[:64])
 
 
+def encode(prefix: str, data: bytes) -> str:
+    """`data` in the base that `prefix` names, with that prefix. Raises BadRequest for an unknown base."""
+    if prefix in _BITWISE:
+        alphabet, bits, padded_to = _BITWISE[prefix]
+        count = -(-8 * len(data) // bits)
+        number = int.from_bytes(data, "big") << (bits * count - 8 * len(data))
+        text = "".join([alphabet[number >> bits * at & (1 << bits) - 1] for at in range(count - 1, -1, -1)])
+        return prefix + text + "=" * (-count % padded_to)
+    if prefix in _NUMERIC:
+        alphabet = _NUMERIC[prefix]
+        number, digits = int.from_bytes(data, "big"), []
+        while number:
+            number, digit = divmod(number, len(alphabet))
+            digits.append(alphabet[digit])
+        zeros = len(data) - len(data.lstrip(b"\0"))
+        return prefix + alphabet[0] * zeros + "".join(reversed(digits))
+    raise BadRequest(f"unknown multibase prefix {prefix!r}", hint="b is base32, z base58btc, k base36")
+
+
 def encode_base32(data: bytes) -> str:
     """Lower-case unpadded base32 with its prefix `b`, the usual form of a CIDv1."""
     return "b" + base64.b32encode(data).decode("ascii").rstrip("=").lower()
