@@ -107,7 +107,7 @@ class Cid:
         return CODEC_NAMES.get(self.codec, hex(self.codec))
 
     def text(self, base: str | None = None) -> str:
-        """The CID as people write it: v0 in base58btc, v1 in base32; or as v1 in the multibase letter `base`."""
+        """As people write it: v0 in base58btc, v1 in base32; or as v1 in the multibase letter `base`."""
         if base is not None:
             return multibase.encode(base, self.as_v1().raw)
         if not self._text:
