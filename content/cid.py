@@ -33,6 +33,7 @@ CODEC_NAMES: Final = {
 MAX_BYTES: Final = 160
 _V0_PREFIX: Final = b"\x12\x20"
 _V0_BYTES: Final = 34
+_V1_BYTES: Final = 36  # of a one-byte codec and sha2-256
 _V0_TEXT: Final = 46
 _MEMO: Final = 65_536  # about 300 bytes each: 20 MiB a process at most
 
@@ -41,20 +42,19 @@ _MEMO: Final = 65_536  # about 300 bytes each: 20 MiB a process at most
 class Cid:
     """A CID. Immutable; made by `parse`, `from_bytes`, `v0` or `v1`."""
 
-    __slots__ = ("_hash", "_text", "codec", "multihash", "raw", "version")
+    __slots__ = ("_text", "codec", "multihash", "raw", "version")
 
     raw: bytes
     version: int
     codec: int
     multihash: bytes
 
-    def __init__(self, version: int, codec: int, multihash_: bytes) -> None:
+    def __init__(self, version: int, codec: int, multihash_: bytes, raw: bytes) -> None:
         """Parts that were checked; use the named constructors."""
         self.version = version
         self.codec = codec
         self.multihash = multihash_
-        self.raw = multihash_ if version == 0 else b"\x01" + varint.encode(codec) + multihash_
-        self._hash = hash(self.raw)
+        self.raw = raw
         self._text = ""
 
     @classmethod
@@ -65,6 +65,8 @@ class Cid:
     @classmethod
     def from_bytes(cls, raw: bytes) -> "Cid":
         """The CID that is exactly `raw`. Raises BadRequest."""
+        if len(raw) == _V1_BYTES and raw[0] == 1 and raw[1] < 0x80 and raw[2:4] == _V0_PREFIX:
+            return cls(1, raw[1], raw[2:], raw)  # nearly all there are
         cid, end = read(raw, 0)
         if end != len(raw):
             raise BadRequest("bytes follow the CID", where=raw.hex()[:80])
@@ -73,18 +75,18 @@ class Cid:
     @classmethod
     def v1(cls, codec: int, multihash_: bytes) -> "Cid":
         """A CIDv1 of a codec and a whole multihash."""
-        return cls(1, codec, multihash_)
+        return cls(1, codec, multihash_, b"\x01" + varint.encode(codec) + multihash_)
 
     @classmethod
     def v0(cls, multihash_: bytes) -> "Cid":
         """A CIDv0. Raises BadRequest unless the multihash is sha2-256 of 32 bytes."""
         if len(multihash_) != _V0_BYTES or not multihash_.startswith(_V0_PREFIX):
             raise BadRequest("a CIDv0 is a sha2-256 multihash of 34 bytes", where=multihash_.hex()[:80])
-        return cls(0, DAG_PB, multihash_)
+        return cls(0, DAG_PB, multihash_, multihash_)
 
     def as_v1(self) -> "Cid":
         """The same block's name as a CIDv1."""
-        return self if self.version else Cid(1, DAG_PB, self.multihash)
+        return self if self.version else Cid.v1(DAG_PB, self.multihash)
 
     @property
     def hash_code(self) -> int:
@@ -128,7 +130,7 @@ class Cid:
         return isinstance(other, Cid) and self.raw == other.raw
 
     def __hash__(self) -> int:
-        return self._hash
+        return hash(self.raw)
 
     def __lt__(self, other: "Cid") -> bool:
         return self.raw < other.raw
@@ -144,7 +146,7 @@ def read(data: bytes | memoryview, at: int) -> tuple[Cid, int]:
         raise BadRequest(f"CID version {version} is not known here", where=f"byte {at}", hint="0 and 1 are")
     codec, hash_at = varint.decode(data, codec_at)
     _, _, end = multihash.read(data, hash_at)
-    return Cid(1, codec, bytes(data[hash_at:end])), end
+    return Cid(1, codec, bytes(data[hash_at:end]), bytes(data[at:end])), end
 
 
 @lru_cache(maxsize=_MEMO)
