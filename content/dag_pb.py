@@ -9,7 +9,7 @@ field before or behind it (both are in use). A hand-written reader, because a ge
 accepts unknown and repeated fields; it costs about 1 us a link.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from content import varint
@@ -34,10 +34,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node: links in their order, and opaque data."""
+    """A node: links in their order, and opaque data. `data_at`: where that lies in the block read."""
 
     links: tuple[Link, ...] = ()
     data: bytes | None = None
+    data_at: int = field(default=0, compare=False)
 
 
 def decode(block: bytes) -> Node:
@@ -46,6 +47,7 @@ def decode(block: bytes) -> Node:
     data: bytes | None = None
     at, end = 0, len(block)
     links_over = False
+    data_at = 0
     while at < end:
         key = block[at]
         length, start = _varint(block, at + 1)
@@ -59,12 +61,12 @@ def decode(block: bytes) -> Node:
         elif key == _DATA:
             if data is not None:
                 raise _broken("the data field occurs twice", at)
-            data = block[start:stop]
+            data, data_at = block[start:stop], start
             links_over = bool(links)
         else:
             raise _broken(f"an unknown field (key {key:#x})", at)
         at = stop
-    return Node(tuple(links), data)
+    return Node(tuple(links), data, data_at)
 
 
 def encode(node: Node) -> bytes:

@@ -1,0 +1,163 @@
+"""CAR files: a header with roots, then blocks, each behind its length and CID; read verified, as they come.
+
+    CARv1 = varint length || dag-cbor {"roots": [links], "version": 1} || { varint length || CID || block }*
+    CARv2 = pragma of 11 bytes || 40 bytes (characteristics, data offset and size, index offset) || … CARv1 …
+
+Source: the CARv1 and CARv2 specifications. The reader is a machine without I/O: bytes in, verified blocks
+out; at most one block is held. The index of a CARv2 is passed over, never believed.
+
+Called by import, export, uploads and retrieval.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from content import dag_cbor, varint
+from content.block import MAX_BLOCK_BYTES, Block
+from content.cid import MAX_BYTES as MAX_CID_BYTES
+from content.cid import Cid
+from content.cid import read as read_cid
+from runtime.errors import BadRequest, TooLarge
+
+# Roots are few; 32 KiB hold 800 of them
+MAX_HEADER_BYTES: Final = 32 << 10
+_V2_PRAGMA: Final = bytes.fromhex("0aa16776657273696f6e02")
+_V2_HEADER_BYTES: Final = 40
+_SECTION_MAX: Final = MAX_CID_BYTES + MAX_BLOCK_BYTES
+
+
+def header(roots: Sequence[Cid]) -> bytes:
+    """The bytes a CARv1 begins with."""
+    body = dag_cbor.encode({"roots": list(roots), "version": 1})
+    return varint.encode(len(body)) + body
+
+
+def frame(cid: Cid, block_bytes: int) -> bytes:
+    """What stands before a block of `block_bytes`."""
+    return varint.encode(len(cid.raw) + block_bytes) + cid.raw
+
+
+class CarReader:
+    """Reads one CAR, fed at any split. After an error it is of no more use."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._at = 0  # of the stream, for messages
+        self._skip = 0
+        self._left: int | None = None  # bytes of the CARv1 inside a CARv2; None until told, or in a CARv1
+        self._is_v2 = False
+        self._over = False
+        self.roots: tuple[Cid, ...] | None = None
+
+    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Block]:
+        """The blocks that `data` completes. Raises BadRequest, TooLarge, Unverified; exhaust it."""
+        self._held += data
+        while not self._over and (found := self._section()) is not None:
+            start, stop = found
+            if self.roots is None:
+                self._header(bytes(self._held[start:stop]))
+            else:
+                yield self._block(start, stop)
+            self._drop(stop)
+
+    def end(self) -> None:
+        """Say that the stream is over. Raises BadRequest when it was cut short."""
+        if self.roots is None:
+            raise _broken("it ends before its header does", self._at)
+        if not self._over and (self._held or self._left):
+            raise _broken("it is cut short", self._at)
+
+    def _section(self) -> tuple[int, int] | None:
+        """(start, stop) of the next section's body in what is held; None when more is needed."""
+        if self._is_v2 and self._left is None and not self._second_header():
+            return None
+        if self._skip and not self._pass_over():
+            return None
+        if self._left == 0:
+            self._over = True
+            self._held.clear()
+            return None
+        held = self._held
+        if not held:
+            return None
+        length = shift = index = 0
+        while True:
+            if index == len(held):
+                return None
+            byte = held[index]
+            length |= (byte & 0x7F) << shift
+            index += 1
+            if byte < 0x80:
+                break
+            shift += 7
+            if shift > 56:
+                raise _broken("a length is longer than 9 bytes", self._at)
+        if byte == 0 and shift:
+            raise _broken("a length is not in its shortest form", self._at)
+        self._check_length(length, index)
+        return (index, index + length) if len(held) >= index + length else None
+
+    def _check_length(self, length: int, index: int) -> None:
+        if length == 0:
+            raise _broken("a section is empty", self._at)
+        bound = MAX_HEADER_BYTES if self.roots is None else _SECTION_MAX
+        if length > bound:
+            what = "header" if self.roots is None else "block"
+            raise TooLarge(
+                f"the CAR announces a {what} of {length} bytes; at most {bound} are taken",
+                where=f"byte {self._at}",
+            )
+        if self._left is not None and index + length > self._left:
+            raise _broken("a section reaches over the end that its header tells", self._at)
+
+    def _drop(self, count: int) -> None:
+        del self._held[:count]
+        self._at += count
+        if self._left is not None:
+            self._left -= count
+
+    def _pass_over(self) -> bool:
+        count = min(self._skip, len(self._held))
+        del self._held[:count]
+        self._at += count
+        self._skip -= count
+        return self._skip == 0
+
+    def _header(self, body: bytes) -> None:
+        if not self._is_v2 and self._at == 0 and body == _V2_PRAGMA[1:]:
+            self._is_v2 = True
+            return
+        value = dag_cbor.decode(body)
+        roots = value.get("roots") if isinstance(value, dict) else None
+        if not isinstance(value, dict) or value.get("version") != 1 or not isinstance(roots, list):
+            raise _broken("its header is not that of a CARv1", self._at)
+        found = [root for root in roots if isinstance(root, Cid)]
+        if len(found) != len(roots):
+            raise _broken("a root is not a link", self._at)
+        self.roots = tuple(found)
+
+    def _second_header(self) -> bool:
+        """Read what follows the pragma of a CARv2: where its CARv1 lies; whether that is known now."""
+        if len(self._held) < _V2_HEADER_BYTES:
+            return False
+        offset = int.from_bytes(self._held[16:24], "little")
+        size = int.from_bytes(self._held[24:32], "little")
+        del self._held[:_V2_HEADER_BYTES]
+        self._at += _V2_HEADER_BYTES
+        if offset < self._at or size == 0 or max(offset, size) >> 63:
+            raise _broken("the header of a CARv2 does not say where its data lies", self._at)
+        self._skip, self._left = offset - self._at, size
+        return True
+
+    def _block(self, start: int, stop: int) -> Block:
+        with memoryview(self._held) as whole, whole[start:stop] as view:
+            try:
+                cid, at = read_cid(view[: MAX_CID_BYTES + 8], 0)
+            except BadRequest as error:
+                raise _broken(f"a block's name is no CID ({error.message})", self._at) from None
+            data = bytes(view[at:])
+        return Block.verified(cid, data)
+
+
+def _broken(what: str, at: int) -> BadRequest:
+    return BadRequest(f"not a sound CAR: {what}", where=f"byte {at}")

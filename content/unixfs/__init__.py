@@ -1,0 +1,1 @@
+"""UnixFS: files, directories and symlinks over dag-pb and raw blocks (specs.ipfs.tech/unixfs)."""
