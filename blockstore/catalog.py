@@ -45,6 +45,10 @@ class Catalog:
         self.ranges = tables["ranges"]
         self.usage = tables["usage"]
         self.meta = tables["meta"]
+        self.blocks = tables["blocks"]
+        self.files = tables["files"]
+        self.dagroots = tables["dagroots"]
+        self.names = tables["names"]
 
     # Reading
 

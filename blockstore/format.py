@@ -11,18 +11,19 @@ A higher version or an unknown must-know feature is NewerFormat (exit 8): nothin
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from xxhash import xxh3_64_intdigest
 
-from durable import translated, write_file_durably
+from durable import replace_file_durably, translated, write_file_durably
 from runtime.errors import BlobDamaged, NewerFormat, UsageError
 
 MAGIC: Final = b"FLEEKST1"
 VERSION: Final = 1
-KNOWN_FEATURES: Final = 0
+FEATURE_BLOCKS: Final = 1  # blobs may be held by blocks: who does not know would let them go
+KNOWN_FEATURES: Final = FEATURE_BLOCKS
 _BODY: Final = struct.Struct("<8sIIQQ16sQ")
 _CHECK: Final = struct.Struct("<Q")
 FORMAT_BYTES: Final = _BODY.size + _CHECK.size
@@ -89,8 +90,17 @@ def read_or_create(data: Path, *, create: bool, now_ms: int) -> Format:
                 raise UsageError(
                     "there is no store here", where=os.fspath(data), hint="put or serve makes one"
                 )
-            fresh = Format(VERSION, 0, 0, os.urandom(16), now_ms)
+            fresh = Format(VERSION, FEATURE_BLOCKS, 0, os.urandom(16), now_ms)
             write_file_durably(path, pack(fresh))
         return unpack(path.read_bytes()[:4096], os.fspath(path))
     except OSError as error:
         raise translated(error, os.fspath(path)) from error
+
+
+def add_feature(data: Path, fmt: Format, feature: int) -> Format:
+    """Say durably that readers must understand `feature` from now on. Raises StoreFull, UsageError."""
+    if fmt.needed_features & feature:
+        return fmt
+    newer = replace(fmt, needed_features=fmt.needed_features | feature)
+    replace_file_durably(data / "format", pack(newer))
+    return newer

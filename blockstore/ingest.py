@@ -21,6 +21,8 @@ from content.bao.geometry import SEGMENT_BYTES
 from durable import Change, Job, Txn
 from runtime.errors import EdgeError, StoreFull, Unverified, UsageError
 
+Also = Callable[[Txn, bytes], None]
+
 
 class Ingest:
     """One blob on its way in. One thread writes; `finish`, `finish_soon` or `abort` ends it."""
@@ -88,10 +90,12 @@ class Ingest:
         root: Root | None = LOCAL_PIN,
         content_type: str | None = None,
         quota_bytes: int | None = None,
+        also: Also | None = None,
     ) -> Put:
         """End the blob and wait until it is durable and visible.
 
-        `root` keeps it (None: a lease only); `quota_bytes` limits the account of an account root.
+        `root` keeps it (None: a lease only); `quota_bytes` limits the account of an account root; `also`
+        is called with the blob's name in the change that makes it visible (see `landing.Landing`).
         Raises Unverified when it is not what was expected, StoreFull, QuotaExceeded; then nothing
         of it is kept.
         """
@@ -102,7 +106,7 @@ class Ingest:
             answer.append(outcome)
             arrived.set()
 
-        self.finish_soon(done, root=root, content_type=content_type, quota_bytes=quota_bytes)
+        self.finish_soon(done, root=root, content_type=content_type, quota_bytes=quota_bytes, also=also)
         arrived.wait()
         if isinstance(answer[0], EdgeError):
             raise answer[0]
@@ -115,6 +119,7 @@ class Ingest:
         root: Root | None = LOCAL_PIN,
         content_type: str | None = None,
         quota_bytes: int | None = None,
+        also: Also | None = None,
     ) -> None:
         """As `finish`, not waiting: `done` is called on the writer thread, or here when it fails at once."""
         try:
@@ -123,7 +128,7 @@ class Ingest:
                 raise UsageError(f"a content type has at most {TYPE_BYTES_MAX} bytes")
             now_s = self._backing.clock.now_s()
             held_by = root or Root.lease(now_s + self._backing.settings.lease_s)
-            landing = Landing(held_by, content_type or "", quota_bytes)
+            landing = Landing(held_by, content_type or "", quota_bytes, also)
             root_key(bytes(32), held_by.kind, held_by.owner)
             self._over = True
             self._land(landing, done)
@@ -235,6 +240,8 @@ class Ingest:
                 now_s = backing.clock.now_s()
                 backing.catalog.check_account(txn, root, size, landing.held_by, landing.account_quota_bytes)
                 backing.catalog.put_root(txn, root, landing.held_by, size, now_s)
+                if landing.also is not None:
+                    landing.also(txn, root)
 
         def after(error: EdgeError | None) -> None:
             if error is None and not present[0]:

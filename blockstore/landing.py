@@ -33,11 +33,15 @@ Done = Callable[[Put | EdgeError], None]
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """What is asked of a blob when it becomes visible."""
+    """What is asked of a blob when it becomes visible.
+
+    `also` joins the index change that makes it so, or that finds it here already; it may run twice.
+    """
 
     held_by: Root
     content_type: str
     account_quota_bytes: int | None
+    also: Callable[[Txn, bytes], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ def submit_landing(backing: Backing, arrival: Arrival, landing: Landing, done: D
             _put_rows(backing, rows)(txn)
         if arrival.also is not None:
             arrival.also(txn)
+        if landing.also is not None:
+            landing.also(txn, arrival.root)
 
     def after(error: EdgeError | None) -> None:
         if error is not None:

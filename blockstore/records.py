@@ -24,6 +24,10 @@ TABLES: Final = (
     "ranges",  # first storage id -> RangeRow
     "usage",  # "total", "a/" account -> TallyRow
     "meta",  # names of single numbers
+    "blocks",  # multihash -> BlockRow: where the bytes of an IPFS block lie (blockstore.block_rows)
+    "files",  # multihash of a UnixFS file's root -> the blob that is the whole file
+    "dagroots",  # CID, kind, owner -> RootRow: why a DAG is kept
+    "names",  # multihash of an IPNS name -> its newest record
 )
 HASH_BYTES: Final = 32
 NAME_BYTES_MAX: Final = 1024  # of a root's name: a path or a label, not a document
@@ -53,6 +57,7 @@ class RootKind(IntEnum):
     PIN = 1
     LEASE = 2
     ACCOUNT = 3
+    BLOCK = 4  # of a blob only: a block, or a flattened file, whose bytes lie in it
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ class Root:
         """Kept for `account`, and counted against its quota."""
         return cls(RootKind.ACCOUNT, account, name, expires_s)
 
+    @classmethod
+    def block(cls, multihash: bytes) -> "Root":
+        """Kept because the block or file of this multihash lies in it; dropped with its row."""
+        return cls(RootKind.BLOCK, multihash.hex())
+
     def holds(self, now_s: float) -> bool:
         """Whether it still keeps the blob at `now_s`."""
         return self.expires_s is None or self.expires_s > now_s

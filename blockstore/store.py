@@ -14,6 +14,7 @@ from blockstore.backing import Backing
 from blockstore.blob import Blob
 from blockstore.catalog import Catalog
 from blockstore.checked import CheckedMemo
+from blockstore.dag import Dag
 from blockstore.doomed import clear_soon
 from blockstore.health import Damage, Scrub, ScrubReport, Verified, damage, handle, verify
 from blockstore.ids import StorageIds
@@ -43,6 +44,7 @@ class Store:
         self.board = backing.board
         self.settings = backing.settings
         self.format = fmt
+        self.dag = Dag(backing, self._add_feature)
 
     @classmethod
     def open(
@@ -87,6 +89,9 @@ class Store:
                 environment.close()
             raise translated(error, os.fspath(data)) from error
         return cls(_backing(data, settings, clock, board, opened[0], opened[1]), fmt)
+
+    def _add_feature(self, feature: int) -> None:
+        self.format = store_format.add_feature(self.backing.index.path.parent, self.format, feature)
 
     def close(self) -> None:
         """Commit what is queued and close. No other thread may still be reading."""
@@ -352,4 +357,10 @@ def _refuse_if_held(backing: Backing, txn: Txn, root: bytes) -> None:
         if each.kind is RootKind.ACCOUNT and each.holds(now_s):
             raise Conflict(
                 f"account {each.owner} holds this blob", where=root.hex(), hint="unpin it there, or use force"
+            )
+        if each.kind is RootKind.BLOCK:
+            raise Conflict(
+                "a block or file known by CID lies in this blob",
+                where=root.hex(),
+                hint="unpin its DAG and run gc, or use force",
             )

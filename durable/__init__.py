@@ -7,7 +7,7 @@ a `runtime.errors` error.
 
 from durable.environment import Durability, Environment, EnvironmentUse, Table
 from durable.errors import FOREIGN, translated
-from durable.files import AliveFile, is_alive, reserve_file, write_file_durably
+from durable.files import AliveFile, is_alive, replace_file_durably, reserve_file, write_file_durably
 from durable.transaction import Cursor, Reading, Txn, ViewTxn
 from durable.writer import Change, GroupWriter, Job
 
@@ -26,6 +26,7 @@ __all__ = [
     "Txn",
     "ViewTxn",
     "is_alive",
+    "replace_file_durably",
     "reserve_file",
     "translated",
     "write_file_durably",

@@ -35,6 +35,24 @@ def write_file_durably(path: Path, data: bytes) -> bool:
             draft.unlink()
 
 
+def replace_file_durably(path: Path, data: bytes) -> None:
+    """Put `data` in the place of `path`, whole or not at all. Raises StoreFull, UsageError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(draft, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise translated(error, os.fspath(path)) from error
+
+
 def sync_folder(path: Path) -> None:
     """Put the names in folder `path` on the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

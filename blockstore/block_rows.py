@@ -1,0 +1,235 @@
+"""Rows about IPFS blocks, and what may be done with them inside one transaction.
+
+A block is a slice of a blob between a prefix and a suffix: `prefix + blob[offset:offset+length] + suffix`.
+A leaf of a flattened file is a slice of the file's blob; any other block is a blob of its own, whole. Rows
+are keyed by multihash, so the v0 and v1 names of a block are one block.
+
+Invariants
+ 1. A row and its hold on the blob (a root of kind BLOCK behind the blob) are written and dropped in the
+    same transaction; the blob's row is there when they are written. So a blob is kept exactly as long as
+    a block or a flattened file needs it, by the same sweep as any other.
+ 2. A row's ordinal is never used twice: the sweep marks by ordinal, and rows made after it began are
+    above all that it knows.
+"""
+
+import struct
+from dataclasses import dataclass, replace
+from typing import Final
+
+from blockstore import records
+from blockstore.catalog import Catalog
+from blockstore.records import BlobState
+from blockstore.roots import Root
+from durable import Txn
+from runtime.errors import BlobDamaged
+
+_BLOCK: Final = struct.Struct("<B32sQIQQHH")
+_FILE: Final = struct.Struct("<B32sQ")
+_VERSION: Final = 1
+_ORDINAL: Final = b"next-block-ordinal"
+_SERIAL: Final = b"dag-root-serial"
+# Framing of a leaf is 14 bytes at most as kubo writes it; what has more is kept as a block of its own
+FRAME_BYTES_MAX: Final = 128
+_SECOND_MS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """Where a block's bytes lie. `touched_ms`: when it was last put or asked to stay."""
+
+    blob: bytes
+    offset: int
+    length: int
+    prefix: bytes = b""
+    suffix: bytes = b""
+    ordinal: int = 0
+    touched_ms: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the block."""
+        return len(self.prefix) + self.length + len(self.suffix)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """The blob that is a whole UnixFS file."""
+
+    blob: bytes
+    size_bytes: int
+
+
+def block_value(key: bytes, row: BlockRow) -> bytes:
+    """Value of a row of `blocks`."""
+    head = _BLOCK.pack(
+        _VERSION,
+        row.blob,
+        row.offset,
+        row.length,
+        row.ordinal,
+        row.touched_ms,
+        len(row.prefix),
+        len(row.suffix),
+    )
+    return records.seal(key, head + row.prefix + row.suffix)
+
+
+def block_row(key: bytes, value: bytes) -> BlockRow:
+    """Read a row of `blocks`. Raises BlobDamaged."""
+    body = records.opened(key, value, "block")
+    try:
+        _, blob, offset, length, ordinal, touched_ms, before, after = _BLOCK.unpack_from(body)
+    except struct.error as error:
+        raise BlobDamaged("a block row cannot be read", where=key.hex()[:80]) from error
+    frame = body[_BLOCK.size :]
+    return BlockRow(blob, offset, length, frame[:before], frame[before : before + after], ordinal, touched_ms)
+
+
+def file_row(key: bytes, value: bytes) -> FileRow:
+    """Read a row of `files`. Raises BlobDamaged."""
+    _, blob, size = _FILE.unpack(records.opened(key, value, "file"))
+    return FileRow(blob, size)
+
+
+class BlockRows:
+    """The tables `blocks` and `files` as operations inside one transaction."""
+
+    def __init__(self, catalog: Catalog, stay_ms: int) -> None:
+        """`stay_ms`: how long a block that was put stays without a root."""
+        self._catalog = catalog
+        self._stay_ms = stay_ms
+
+    # Reading
+
+    def block(self, txn: Txn, multihash: bytes) -> BlockRow | None:
+        """The row of a block, whether its blob is here or not."""
+        value = txn.get(multihash, db=self._catalog.blocks)
+        return None if value is None else block_row(multihash, value)
+
+    def file(self, txn: Txn, multihash: bytes) -> FileRow | None:
+        """The flattened file whose root block this is."""
+        value = txn.get(multihash, db=self._catalog.files)
+        return None if value is None else file_row(multihash, value)
+
+    def is_here(self, txn: Txn, row: BlockRow | FileRow | None) -> bool:
+        """Whether the bytes that a row points at can be read: present and not in quarantine."""
+        if row is None:
+            return False
+        try:
+            blob = self._catalog.blob(txn, row.blob)
+        except BlobDamaged:
+            return False
+        return (
+            blob is not None
+            and blob.state is BlobState.PRESENT
+            and not self._catalog.damaged_segments(txn, blob.storage_id)
+        )
+
+    def names_of(self, txn: Txn, blob: bytes) -> list[tuple[bytes, bool]]:
+        """(multihash, whether it names the whole blob) of every block and file that lies in a blob."""
+        found = []
+        for root in self._catalog.roots(txn, blob):
+            if root.kind is records.RootKind.BLOCK:
+                multihash = bytes.fromhex(root.owner)
+                file, block = self.file(txn, multihash), self.block(txn, multihash)
+                whole = (file is not None and file.blob == blob) or (
+                    block is not None and block.offset == 0 and block.length == root.size_bytes
+                )
+                found.append((multihash, whole))
+        return found
+
+    def next_ordinal(self, txn: Txn) -> int:
+        """The ordinal that the next new row will get."""
+        value = txn.get(_ORDINAL, db=self._catalog.meta)
+        return int.from_bytes(records.opened(_ORDINAL, value, "meta"), "big") if value else 1
+
+    def serial(self, txn: Txn) -> int:
+        """Counts the roots of DAGs that were ever added; a sweep that sees it move looks again."""
+        value = txn.get(_SERIAL, db=self._catalog.meta)
+        return int.from_bytes(records.opened(_SERIAL, value, "meta"), "big") if value else 0
+
+    # Changing
+
+    def put(self, txn: Txn, multihash: bytes, row: BlockRow, now_ms: int, *, moves: bool = False) -> bool:
+        """Put a block on record, unless it is here; then it is touched. `moves`: point it elsewhere anyway.
+
+        The blob of `row` is visible in this transaction. Returns whether the row is the given one now.
+        """
+        try:
+            old = self.block(txn, multihash)
+        except BlobDamaged:
+            old = None  # a row that cannot be read is written anew; its hold only keeps too much
+        if old is not None and not moves and self.is_here(txn, old):
+            self._touch(txn, multihash, old, now_ms)
+            return False
+        if old is not None and old.blob != row.blob:
+            self._let_go(txn, multihash, old.blob)
+        ordinal = old.ordinal if old is not None else self._take_ordinal(txn)
+        fresh = replace(row, ordinal=ordinal, touched_ms=now_ms)
+        txn.put(multihash, block_value(multihash, fresh), db=self._catalog.blocks)
+        self._hold(txn, multihash, row.blob, now_ms)
+        return True
+
+    def put_file(self, txn: Txn, multihash: bytes, row: FileRow, now_ms: int) -> None:
+        """Say that the file with this root block is the whole of a blob, and hold it."""
+        old = self.file(txn, multihash)
+        if old is not None and old.blob != row.blob:
+            self._let_go(txn, multihash, old.blob)
+        body = _FILE.pack(_VERSION, row.blob, row.size_bytes)
+        txn.put(multihash, records.seal(multihash, body), db=self._catalog.files)
+        self._hold(txn, multihash, row.blob, now_ms)
+
+    def drop_file(self, txn: Txn, multihash: bytes) -> None:
+        """Say no longer that this block is the root of a whole blob; its own bytes stay where they are."""
+        file, row = self.file(txn, multihash), self.block(txn, multihash)
+        if file is not None:
+            txn.delete(multihash, db=self._catalog.files)
+            if row is None or row.blob != file.blob:
+                self._catalog.drop_root(txn, file.blob, Root.block(multihash))
+
+    def touch(self, txn: Txn, multihash: bytes, now_ms: int) -> bool:
+        """Ask a block to stay for a while; False when it is not here."""
+        row = self.block(txn, multihash)
+        if row is None or not self.is_here(txn, row):
+            return False
+        self._touch(txn, multihash, row, now_ms)
+        return True
+
+    def drop(self, txn: Txn, multihash: bytes) -> None:
+        """Forget a block, and the file it is the root of; both let go of their blobs."""
+        row, file = self.block(txn, multihash), self.file(txn, multihash)
+        txn.delete(multihash, db=self._catalog.blocks)
+        txn.delete(multihash, db=self._catalog.files)
+        for blob in {each.blob for each in (row, file) if each is not None}:
+            self._catalog.drop_root(txn, blob, Root.block(multihash))
+
+    def count_root(self, txn: Txn) -> None:
+        """Note that a root of a DAG was added."""
+        number = (self.serial(txn) + 1).to_bytes(8, "big")
+        txn.put(_SERIAL, records.seal(_SERIAL, number), db=self._catalog.meta)
+
+    def _touch(self, txn: Txn, multihash: bytes, row: BlockRow, now_ms: int) -> None:
+        """A touch of an eighth of the stay ago is as good as one now, and saves the write."""
+        if now_ms - row.touched_ms > self._stay_ms // 8:
+            newer = replace(row, touched_ms=now_ms)
+            txn.put(multihash, block_value(multihash, newer), db=self._catalog.blocks)
+
+    def _take_ordinal(self, txn: Txn) -> int:
+        ordinal = self.next_ordinal(txn)
+        following = (ordinal + 1).to_bytes(8, "big")
+        txn.put(_ORDINAL, records.seal(_ORDINAL, following), db=self._catalog.meta)
+        return ordinal
+
+    def _hold(self, txn: Txn, multihash: bytes, blob: bytes, now_ms: int) -> None:
+        size = 0
+        row = self._catalog.blob(txn, blob)
+        if row is not None:
+            size = row.size_bytes
+        self._catalog.put_root(txn, blob, Root.block(multihash), size, now_ms / _SECOND_MS)
+
+    def _let_go(self, txn: Txn, multihash: bytes, blob: bytes) -> None:
+        """Drop the hold on `blob`, unless the other row of this multihash still points there."""
+        row, file = self.block(txn, multihash), self.file(txn, multihash)
+        pointing = sum(1 for each in (row, file) if each is not None and each.blob == blob)
+        if pointing <= 1:
+            self._catalog.drop_root(txn, blob, Root.block(multihash))
