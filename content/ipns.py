@@ -87,6 +87,19 @@ def verified(name: Cid, raw: bytes, now_s: float) -> Record:
     return record
 
 
+def unchecked(name: Cid, raw: bytes) -> Record:
+    """A record that was verified before, without checking it again: for its sequence and end."""
+    signed = dag_cbor.decode(bytes(_fields(raw).get("data", b"")))
+    if not isinstance(signed, dict):
+        raise _refused("its signed data is not a map", name)
+    return _record(signed, raw, name)
+
+
+def newer(one: Record, other: Record) -> Record:
+    """The one that counts: the higher sequence, then the longer validity (IPNS specification, §record)."""
+    return max(one, other, key=lambda record: (record.sequence, record.expires_s))
+
+
 def create(
     key: bytes, sign: Callable[[bytes], bytes], value: str, *, sequence: int, expires_s: float, ttl_s: float
 ) -> bytes:

@@ -64,6 +64,10 @@ class Gateway:
         self._hits: dict[bytes, tuple[int, Hit, Blob]] = {}
         self._hot: dict[bytes, HotEntry] = {}
 
+    def shares(self, host: str) -> bool:
+        """See `net.app.App`."""
+        return True
+
     def hit(self, target: bytes) -> Hit | None:
         """The memoised answer to a plain GET of `target`; None sends it to `decide`."""
         known = self._hits.get(target)

@@ -4,7 +4,7 @@ Neither touches a socket. A body is owned bytes, or an iterable pulled only when
 take more, or pieces that lend a view for the length of one call (so no transaction outlives it).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +30,16 @@ class Piece(Protocol):
 
 
 @dataclass(slots=True)
+class Pause:
+    """An item of a body that stands for no bytes: what follows it is pulled when `wait()` is done.
+
+    For content that is still being fetched. An exception of `wait` breaks the response off.
+    """
+
+    wait: Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
 class Answer:
     """One response.
 
@@ -45,7 +55,7 @@ class Answer:
 
     status: int
     fields: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes | Iterable[bytes | Piece] | None = None
+    body: bytes | Iterable[bytes | Piece | Pause] | None = None
     length: int | None = None
     kind: str = "other"
     account: str | None = None

@@ -38,6 +38,13 @@ class HotPath(Protocol):
 class App(Protocol):
     """A service behind an HTTP listener. Any `EdgeError` it raises becomes an error answer."""
 
+    def shares(self, host: str) -> bool:
+        """Whether plain answers under this Host (lower case, with its port) depend on the target alone.
+
+        Asked once a header block; `hit` is called only where it is so.
+        """
+        ...
+
     def hit(self, target: bytes) -> Hit | None:
         """The memoised answer to a plain GET of `target`, or None to have it decided.
 

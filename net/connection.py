@@ -19,6 +19,7 @@ Made by `net.server`.
 """
 
 import asyncio
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
 
@@ -257,7 +258,8 @@ class Connection:
                 self._await_head()
                 return
             self._inbox, self._scanned = self._inbox[taken[1] :], 0
-            exchange = self._begin(taken[0])
+            peer, secure = self._wire.peer, self._tls is not None
+            exchange = self._begin(replace(taken[0], peer=peer, secure=secure))
             if self._refuse:
                 exchange.keep_alive = False
                 exchange.fail(Busy("this server has as many connections as it may hold"))

@@ -56,6 +56,7 @@ class Exchange:
         "_serving",
         "_started_s",
         "_task",
+        "_waiting",
         "_wire",
         "incoming",
         "keep_alive",
@@ -72,6 +73,7 @@ class Exchange:
         self._started_s = serving.clock.tick_s()
         self._task: asyncio.Task[Answer] | None = None
         self._out: Outgoing | None = None
+        self._waiting: asyncio.Future[None] | None = None
         self._mark = 0
         self._closed = False
 
@@ -195,12 +197,38 @@ class Exchange:
                 wire.write(False)
                 self._account()
                 self._line.finished()
+            elif state is Pumped.PAUSED:
+                self._pause(out)
             elif wire.writing:
                 self.progressed()
             else:
                 wire.write(True)
                 self._mark = out.taken_bytes - wire.held_bytes
                 self._line.wait(self._serving.limits.write_idle_s)
+
+    def _pause(self, out: Outgoing) -> None:
+        """Wait for what the body waits for; the client is not at fault meanwhile."""
+        self._wire.write(self._wire.held_bytes > 0)
+        if self._waiting is None and out.pause is not None:
+            self._line.wait(self._serving.limits.answer_s)
+            self._waiting = asyncio.ensure_future(out.pause.wait())
+            self._waiting.add_done_callback(self._paused)
+
+    def _paused(self, waited: "asyncio.Future[None]") -> None:
+        out, self._waiting = self._out, None
+        if self._closed or out is None:
+            if not waited.cancelled():
+                waited.exception()
+            return
+        error = None if waited.cancelled() else waited.exception()
+        if waited.cancelled() or (error is not None and not isinstance(error, Exception)):
+            self._line.abort()
+        elif isinstance(error, Exception):
+            self._broke(out, error)
+        else:
+            out.pause = None
+            self.pump()
+        self._line.resume()
 
     def progressed(self) -> None:
         """Give a client that takes its bytes more time."""
@@ -264,5 +292,6 @@ class Exchange:
     def cut(self) -> None:
         """The connection has ended: account for what left, stop the handler."""
         self._account()
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._waiting):
+            if task is not None:
+                task.cancel()

@@ -17,7 +17,8 @@ Called by `net.connection`.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from net.fields import Fields
@@ -45,6 +46,7 @@ _PERSONAL: Final = frozenset(
         *("authorization", "proxy-authorization", "cookie"),
         *("range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"),
         *("content-length", "transfer-encoding", "expect"),
+        *("cache-control", "service-worker", "x-forwarded-host", "x-forwarded-proto"),
     )
 )
 # A generation of the memo holds this many blocks of at most that size: 2 x 512 x 1 KiB = 1 MiB.
@@ -56,7 +58,8 @@ _MEMO_TAIL_BYTES: Final = 1024
 class Request:
     """One request head. `path` and `query` are raw (percent-encoded); `query` lacks its "?".
 
-    `plain`: the answer to a GET may depend on target and Host only (see `Tail`).
+    `plain`: the answer to a GET may depend on target and Host only (see `Tail`). `peer`: address of the
+    client, "" where the connection has none; `secure`: it came over TLS. CONNECT has no path.
     """
 
     method: str
@@ -70,6 +73,13 @@ class Request:
     chunked: bool
     expect_continue: bool
     plain: bool = False
+    peer: str = ""
+    secure: bool = False
+
+    @property
+    def host(self) -> str:
+        """Whom the request is for, in lower case with its port: absolute-form's authority, else Host."""
+        return (self.fields.get("host") or "").lower()
 
     @property
     def has_body(self) -> bool:
@@ -97,8 +107,10 @@ class Tail:
 class HeadReader:
     """Reads heads for all connections of a process; holds the limits and the memo."""
 
-    def __init__(self, limits: HttpLimits) -> None:
+    def __init__(self, limits: HttpLimits, shares: Callable[[str], bool] = lambda _: True) -> None:
+        """`shares(host)`: whether hits under a Host may be memoised by target alone (`net.app.App`)."""
         self._limits = limits
+        self._shares = shares
         # Two generations stand in for an LRU list: `plain` is asked on the hot path and must
         # stay a bare dict; when it is full it becomes the old one.
         self.plain: dict[bytes, Tail] = {}
@@ -143,6 +155,8 @@ class HeadReader:
         tail = self._old.get(data)
         if tail is None:
             tail = parse_tail(data, self._limits)
+        if tail.plain and not self._shares((tail.fields.get("host") or "").lower()):
+            return replace(tail, plain=False)
         if tail.plain and len(data) <= _MEMO_TAIL_BYTES:
             if len(self.plain) >= _MEMO_TAILS:
                 self._old, self.plain = self.plain, {}
@@ -197,12 +211,14 @@ def _request(method: bytes, target: bytes, tail: Tail) -> Request:
         raise _bad_line(method + b" " + target)
     text = target.decode("ascii")
     fields = tail.fields
-    if text.startswith("/"):
+    if method == b"CONNECT":
+        if not _AUTHORITY.fullmatch(text) or ":" not in text:
+            raise Refused(400, "the target of CONNECT is not host:port", where=text[:200])
+        path, query, fields = "", "", _with_host(text, fields)
+    elif text.startswith("/"):
         path, _, query = text.partition("?")
     elif text == "*" and method == b"OPTIONS":
         path, query = text, ""
-    elif method == b"CONNECT":
-        raise Refused(501, "CONNECT is not done here")
     else:
         path, query, fields = _absolute(text, fields)
     return Request(
@@ -225,8 +241,11 @@ def _absolute(target: str, fields: Fields) -> tuple[str, str, Fields]:
     found = _ABSOLUTE.fullmatch(target)
     if found is None or not _AUTHORITY.fullmatch(found[1]):
         raise Refused(400, "the request target is neither a path nor an http(s) URL", where=target[:200])
-    others = [(name, value) for name, value in fields if name != "host"]
-    return found[2] or "/", (found[3] or "?")[1:], Fields([("host", found[1]), *others])
+    return found[2] or "/", (found[3] or "?")[1:], _with_host(found[1], fields)
+
+
+def _with_host(authority: str, fields: Fields) -> Fields:
+    return Fields([("host", authority), *((name, value) for name, value in fields if name != "host")])
 
 
 def _check_host(fields: Fields, version: tuple[int, int]) -> None:

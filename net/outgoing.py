@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum, auto
 from typing import Final
 
-from net.answer import Answer, Hit, Piece, Use
+from net.answer import Answer, Hit, Pause, Piece, Use
 from net.http1 import Request
 from net.response import LAST_CHUNK, Framing, Opening, framing, head, length_of
 
@@ -37,6 +37,7 @@ class Pumped(Enum):
     DONE = auto()
     BLOCKED = auto()
     MORE = auto()
+    PAUSED = auto()
 
 
 class HitPiece:
@@ -72,6 +73,7 @@ class Outgoing:
         "_sendmsg",
         "account",
         "kind",
+        "pause",
         "status",
         "taken_bytes",
     )
@@ -79,7 +81,7 @@ class Outgoing:
     def __init__(
         self,
         head: bytes,
-        items: Iterable[bytes | Piece],
+        items: Iterable[bytes | Piece | Pause],
         how: Framing,
         length: int,
         *,
@@ -92,7 +94,8 @@ class Outgoing:
         self.taken_bytes = 0  # of everything, head and framing included
         self._framing = how
         self._left = length
-        self._items: Iterator[bytes | Piece] | None = iter(items)
+        self._items: Iterator[bytes | Piece | Pause] | None = iter(items)
+        self.pause: Pause | None = None  # what has to be waited for before more is pulled
         self._parts: list[Part] = [head]
         self._queued = len(head)
         self._overhead = len(head)
@@ -135,7 +138,8 @@ class Outgoing:
             self._offset += count
 
     def pump(self, sendmsg: SendMsg, budget: int) -> Pumped:
-        """Send until all is taken (DONE), the kernel is full (BLOCKED) or `budget` bytes went (MORE).
+        """Send until all is taken (DONE), the kernel is full (BLOCKED), `budget` bytes went (MORE) or the
+        body has to be waited for (PAUSED: `pause` says how; set it to None and pump again).
 
         Raises `ClientGone`, and whatever the body raises.
         """
@@ -146,10 +150,10 @@ class Outgoing:
             piece = self._piece
             if piece is not None:
                 self._lend(piece)
-            elif self._parts:
+            elif self._parts and (self.taken_bytes or self.pause is None):
                 self.took(self._put(self._parts))
             else:
-                return Pumped.DONE
+                return Pumped.DONE if self.pause is None else Pumped.PAUSED
             if self._gone:
                 raise ClientGone
             if self._blocked:
@@ -198,13 +202,15 @@ class Outgoing:
     def _fill(self) -> None:
         """Pull items until a piece is at hand, or enough bytes for one call are queued."""
         while self._piece is None and self._items is not None and self._queued < _JOIN_BYTES:
-            if len(self._parts) >= _JOIN_PARTS:
+            if len(self._parts) >= _JOIN_PARTS or self.pause is not None:
                 return
             item = next(self._items, None)
             if item is None:
                 self._end()
             elif isinstance(item, bytes):
                 self._add_bytes(item)
+            elif isinstance(item, Pause):
+                self.pause = item
             else:
                 self._announce(item.size_bytes)
                 self._piece, self._offset = item, 0
@@ -248,6 +254,8 @@ def begin(
     http_1_1 = request is None or request.version == (1, 1)
     is_head = request is not None and request.method == "HEAD"
     how = framing(answer, http_1_1=http_1_1, is_head=is_head)
+    if request is not None and request.method == "CONNECT" and answer.status // 100 == 2:
+        how = Framing.NONE  # RFC 9110 §9.3.6: what follows the head is the tunnel's
     keep_alive = keep_alive and (is_head or how is not Framing.CLOSE)
     lines = opening.lines(answer.status)
     head_bytes = head(answer, lines, how, http_1_1=http_1_1, keep_alive=keep_alive)

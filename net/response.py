@@ -109,7 +109,7 @@ def error_answer(error: EdgeError, *, retry_after_s: int, status: int | None = N
     fields = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
     if error.kind is Kind.UNAUTHENTICATED:
         fields.append(("WWW-Authenticate", 'Bearer realm="fleek-edge"'))
-    if status == 503:
+    if status in (429, 503):
         fields.append(("Retry-After", str(retry_after_s)))
     body = json.dumps(error.as_json(), ensure_ascii=True).encode() + b"\n"
     return Answer(status, fields, body, kind="error")

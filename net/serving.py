@@ -58,7 +58,7 @@ class Serving:
         self.meter = meter
         self.access = access
         self.clock = clock
-        self.heads = HeadReader(limits)
+        self.heads = HeadReader(limits, app.shares)
         self.guests: set[Guest] = set()
         self.draining = False
         self.hit: Callable[[bytes], Hit | None] = app.hit

@@ -113,6 +113,9 @@ class MemoryApp:
     answers: dict[str, Decision] = field(default_factory=dict)
     handlers: dict[str, Handler] = field(default_factory=dict)
 
+    def shares(self, host: str) -> bool:
+        return True
+
     def hit(self, target: bytes) -> Hit | None:
         return self.hits.get(target)
 

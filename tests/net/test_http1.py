@@ -167,8 +167,11 @@ def test_other_versions_are_505(version: str) -> None:
     assert refusal(head(f"GET / {version}", "Host: a")).status == 505
 
 
-def test_connect_is_501() -> None:
-    assert refusal(head("CONNECT a:443 HTTP/1.1", "Host: a")).status == 501
+def test_connect_names_its_host_in_the_target_and_has_no_path() -> None:
+    request = take(head("CONNECT a:443 HTTP/1.1", "Host: b"))
+    assert (request.method, request.path, request.host) == ("CONNECT", "", "a:443")
+    assert refusal(head("CONNECT a HTTP/1.1", "Host: a")).status == 400
+    assert refusal(head("CONNECT /a:1 HTTP/1.1", "Host: a")).status == 400
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("serve", "Run a node in the foreground."),
     "put": ("put", "Store files, directories or standard input."),
     "get": ("get", "Fetch a blob from the store or a URL, verified."),
+    "dag": ("dag", "Bring whole DAGs in and out as CAR files."),
+    "name": ("name", "Keep, publish and resolve IPNS names."),
     "stat": ("blobs", "Show what is known of a blob."),
     "ls": ("blobs", "List stored blobs."),
     "verify": ("blobs", "Re-read blobs and check every byte."),

@@ -74,7 +74,7 @@ def put(
         _Line(invocation.out) as line,
     ):
         for path in walk.files(paths, skip):
-            with _opened(path) as file:
+            with opened(path) as file:
                 line.add(path, *_send(file, path, store, progress, root, content_type))
     invocation.out.note(f"{line.count} stored, {human_size(line.size_bytes)}, {skipped} left out")
 
@@ -116,7 +116,8 @@ def _pieces(file: BinaryIO, path: str) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
+def opened(path: str) -> Iterator[BinaryIO]:
+    """A file to read, or standard input. Raises NotFound, UsageError."""
     if path == walk.STDIN:
         yield sys.stdin.buffer
         return

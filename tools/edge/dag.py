@@ -1,0 +1,174 @@
+"""`fleek-edge dag import | export | stat`: whole DAGs as CAR files."""
+
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+import click
+
+from blockstore import Root, Store
+from blockstore.importing import Importing, ImportReport
+from content import car
+from content.block import BlockMissing
+from content.cid import Cid
+from content.dag_walk import walk
+from runtime.errors import NotFound
+from tools.edge import walk as paths_walk
+from tools.edge.invocation import Invocation, command
+from tools.edge.output import Progress, human_size
+from tools.edge.put import opened
+
+_READ_BYTES: Final = 1 << 20
+
+
+@click.group()
+def dag() -> None:
+    """Bring whole DAGs in and out as CAR files.
+
+    \b
+    Example:
+      fleek-edge dag import site.car
+      fleek-edge dag export bafybei… > site.car
+    """
+
+
+class CidType(click.ParamType[Cid]):
+    """An argument that is a CID."""
+
+    name = "cid"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Cid:
+        """The CID. Raises BadRequest, which says what the text is instead."""
+        return value if isinstance(value, Cid) else Cid.parse(str(value).removeprefix("/ipfs/"))
+
+
+@dag.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--allow-incomplete", is_flag=True, help="Keep DAGs although some of their blocks are missing.")
+@click.option("--no-pin", is_flag=True, help="Keep for the lease time only; gc may take it afterwards.")
+@click.option("--name", metavar="NAME", default="", help="Name of the pins.")
+@command
+def import_(
+    invocation: Invocation, files: tuple[str, ...], allow_incomplete: bool, no_pin: bool, name: str
+) -> None:
+    """Store every block of CAR files (version 1 or 2), each checked against its CID.
+
+    - is standard input. Files in the DAG are kept as one blob each. The roots are pinned, so that gc leaves
+    them alone. Exit 3, naming the block, when a root is not complete.
+
+    \b
+    Example:
+      fleek-edge dag import site.car photos.car
+      curl -s https://example.com/ipfs/bafy…?format=car | fleek-edge dag import - --json
+    """
+    total_bytes = paths_walk.total_bytes(files) if sys.stderr.isatty() else None
+    with (
+        invocation.store(create=True) as store,
+        invocation.out.progress("importing", total_bytes) as progress,
+    ):
+        for path in files:
+            roots, report = _import_one(store, path, progress)
+            missing = {root: _first_missing(store, root) for root in roots}
+            for root, absent in missing.items():
+                if absent is not None and not allow_incomplete:
+                    raise NotFound(
+                        f"the DAG is not complete: block {absent} is in neither the file nor the store",
+                        where=f"{path}, root {root}",
+                        hint="--allow-incomplete keeps what is there",
+                    )
+                if not no_pin:
+                    store.dag.pin(root, Root.pin(name))
+            _tell(invocation, path, missing, report)
+
+
+def _import_one(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, ...], ImportReport]:
+    reader = car.CarReader()
+    with opened(path) as file, Importing(store.dag) as importing:
+        for data in _pieces(file, path):
+            for block in reader.feed(data):
+                importing.add(block)
+            progress.advance(len(data))
+        reader.end()
+        report = importing.finish()
+    assert reader.roots is not None, "end() has checked"
+    return reader.roots, report
+
+
+def _pieces(file: BinaryIO, path: str) -> Iterator[bytes]:
+    try:
+        while data := file.read(_READ_BYTES):
+            yield data
+    except OSError as fault:
+        raise paths_walk.translated(fault, path) from None
+
+
+def _first_missing(store: Store, root: Cid) -> Cid | None:
+    try:
+        for cid in walk(root, store.dag.read):
+            if not store.dag.has(cid):
+                return cid
+    except BlockMissing as missing:
+        return missing.cid
+    return None
+
+
+def _tell(invocation: Invocation, path: str, missing: dict[Cid, Cid | None], report: ImportReport) -> None:
+    record = {
+        "path": path,
+        "roots": [root.text() for root in missing],
+        "missing": [absent.text() for absent in missing.values() if absent is not None],
+        "blocks": report.blocks,
+        "new_blocks": report.new_blocks,
+        "size_bytes": report.bytes_,
+    }
+    invocation.out.record(record, "\n".join(root.text() for root in missing), flush=True)
+    invocation.out.note(
+        f"{path}: {report.blocks} blocks, {report.new_blocks} of them new, {human_size(report.bytes_)}"
+    )
+
+
+@dag.command()
+@click.argument("cid", metavar="CID", type=CidType())
+@command
+def export(invocation: Invocation, cid: Cid) -> None:
+    """Write a DAG as a CAR to standard output.
+
+    Blocks in depth-first order, each once. Exit 3, naming the block, when one is missing; what was
+    written until then is no whole CAR.
+
+    \b
+    Example:
+      fleek-edge dag export bafybei… > site.car
+    """
+    out = sys.stdout.buffer
+    with invocation.store() as store:
+        store.dag.read(cid)
+        out.write(car.header((cid,)))
+        for each in walk(cid, store.dag.read):
+            data = store.dag.read(each)
+            out.write(car.frame(each, len(data)))
+            out.write(data)
+        out.flush()
+
+
+@dag.command()
+@click.argument("cid", metavar="CID", type=CidType())
+@command
+def stat(invocation: Invocation, cid: Cid) -> None:
+    """Count the blocks of a DAG and their bytes.
+
+    \b
+    Example:
+      fleek-edge dag stat bafybei… --json
+    """
+    blocks = size_bytes = missing = 0
+    with invocation.store() as store:
+        for each in walk(cid, store.dag.read):
+            size = store.dag.size(each)
+            if size is None:
+                missing += 1
+            else:
+                blocks, size_bytes = blocks + 1, size_bytes + size
+    record = {"cid": cid.text(), "blocks": blocks, "size_bytes": size_bytes, "missing": missing}
+    plain = f"{cid}  {blocks} blocks, {human_size(size_bytes)}" + (f", {missing} missing" if missing else "")
+    invocation.out.record(record, plain)
