@@ -5,12 +5,14 @@ Theory of operation
   and the blob to lend from, memoised under the request target together with the store's
   generation. Anything that takes content away changes the generation (runtime/board.py), so a
   stale decision is never used: it is made again from the index.
-  `decide` answers every other read at once. `handle` takes uploads, which wait for their bytes.
+  `decide` answers every other read at once, unless something has to be fetched. `handle` takes
+  uploads, which wait for their bytes, and reads of what is not here: fetch, then decide again.
 
 Invariants
  1. A memoised hit is used only while the generation it was read under *before* the index was
     looked up still stands.
  2. A request with credentials never takes the memoised path (`net` sends those to `decide`).
+ 3. What a memo holds depends on the target alone: hosts for which it does not are not `shares`.
 """
 
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from blockstore import Blob, Store
 from blockstore.hot import hot_entry, hot_path
 from content import names
 from content.bao._native import HotEntry
+from content.block import BlockMissing
 from gateway import upload
 from gateway.access import Caller, TokenBook, caller, require
 from gateway.blob_answer import (
@@ -30,43 +33,59 @@ from gateway.blob_answer import (
     answer_blob,
     blob_fields,
 )
+from gateway.content_app import NAMESPACES, ContentApp, options_answer
+from gateway.content_hit import ContentHit, content_hit
+from gateway.hosts import Site
 from gateway.landing import landing_answer
+from gateway.mutable import NameUnknown
 from gateway.proof_answer import answer_proof, parse_query
-from gateway.refusal import not_allowed
+from gateway.refusal import not_allowed, told_as_text
+from gateway.routing_answer import ROUTING, Routing
 from net.answer import Answer, Hit
 from net.app import BodyReader, HotPath
 from net.http1 import Request
-from runtime.errors import EdgeError, NotFound
+from runtime.errors import EdgeError, NotFound, TooManyRequests
 
 PREFIX: Final = "/blake3/"
 _PREFIX_BYTES: Final = PREFIX.encode()
+_IPFS_BYTES: Final = b"/ipfs/"
 # An entry is about 1 KiB (header block, handle, key): 16 MiB a worker at most
 MAX_HITS: Final = 16_384
 _MAX_HIT_TARGET: Final = 160  # the longest form of a name worth memoising (base 10 of a CID is 100)
+_MAX_CONTENT_TARGET: Final = 1024  # of a path: longer ones are rare and would fill the memo
+# Blocks one request may wait for, one after the other, before its answer begins: a deep path, a
+# directory of many shards
+_FETCHES_MAX: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """Who may read. Writing always needs a token."""
+    """Who may read. Writing always needs a token. `max_misses`: see `GatewaySettings`."""
 
     anonymous_read: bool = True
+    max_misses: int = 256
 
 
 class Gateway:
     """`net.app.App` over one store."""
 
-    def __init__(self, store: Store, tokens: TokenBook, rules: AccessRules) -> None:
+    def __init__(
+        self, store: Store, tokens: TokenBook, rules: AccessRules, content: ContentApp, routing: Routing
+    ) -> None:
         """Keep nothing but references; the memo starts empty."""
         self._store = store
         self._tokens = tokens
+        self._content = content
+        self._routing = routing
         self._anonymous_read = rules.anonymous_read
+        self._misses_left = rules.max_misses
         self._cache_control = PUBLIC_FOREVER if rules.anonymous_read else PRIVATE_FOREVER
         self._hits: dict[bytes, tuple[int, Hit, Blob]] = {}
         self._hot: dict[bytes, HotEntry] = {}
 
     def shares(self, host: str) -> bool:
-        """See `net.app.App`."""
-        return True
+        """See `net.app.App`: hosts that are path gateways and will stay so."""
+        return self._content.hosts.is_plain(host)
 
     def hit(self, target: bytes) -> Hit | None:
         """The memoised answer to a plain GET of `target`; None sends it to `decide`."""
@@ -91,33 +110,81 @@ class Gateway:
     def _make_hit(self, target: bytes) -> Hit | None:
         self._hits.pop(target, None)
         self._hot.pop(target, None)
-        if not self._anonymous_read or not target.startswith(_PREFIX_BYTES):
-            return None
-        if len(target) > _MAX_HIT_TARGET or b"?" in target:
+        if not self._anonymous_read:
             return None
         generation = self._store.board.generation()
         try:
-            blob = self._store.blob(names.parse(target[len(_PREFIX_BYTES) :].decode("ascii")))
+            found = self._found(target)
         except (EdgeError, UnicodeDecodeError):
             return None  # `decide` meets the same and says so
-        hit = Hit(head=self._hit_head(blob), lend=blob.lend, size_bytes=blob.size_bytes, kind=KIND)
+        if found is None:
+            return None
+        head, blob, kind = found.head, found.blob, found.kind
+        hit = Hit(head=head, lend=blob.lend, size_bytes=blob.size_bytes, kind=kind)
         while len(self._hits) >= MAX_HITS:
             del self._hits[next(iter(self._hits))]
         self._hits[target] = (generation, hit, blob)
         return hit
 
-    def _hit_head(self, blob: Blob) -> bytes:
+    def _found(self, target: bytes) -> ContentHit | None:
+        if target.startswith(_IPFS_BYTES) and len(target) <= _MAX_CONTENT_TARGET:
+            return content_hit(self._content, target.decode("ascii"))
+        if not target.startswith(_PREFIX_BYTES) or len(target) > _MAX_HIT_TARGET or b"?" in target:
+            return None
+        blob = self._store.blob(names.parse(target[len(_PREFIX_BYTES) :].decode("ascii")))
+        self._content.deny.check_blob(blob.root)
         fields = blob_fields(blob, self._cache_control)
         fields.append(("Content-Type", blob.content_type or DEFAULT_TYPE))
-        fields.append(("Content-Length", str(blob.size_bytes)))
-        return "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1") + b"\r\n"
+        return ContentHit.of(fields, blob, KIND)
 
     def decide(self, request: Request) -> Answer | None:
-        """Answer a read or a refusal at once; None for an upload. Raises EdgeError."""
+        """Answer a read or refusal at once; None: an upload, or something to be fetched. Raises EdgeError."""
+        content = self._content
+        if request.method == "CONNECT":
+            return self._tunnel(request)
+        if not request.target.startswith(("/", "*")) and not content.hosts.is_ours(request.host):
+            raise NotFound("this node is no proxy for other hosts", where=request.host[:160])
+        site = content.hosts.site(request)
+        if content.hosts.is_unknown(site) and content.fetcher is not None:
+            return None
+        if site.is_isolated or (request.path[1:5] in NAMESPACES and request.path[5:6] in ("/", "")):
+            return self._decide_content(request, site)
+        return self._decide_own(request, site)
+
+    def _tunnel(self, request: Request) -> Answer:
+        if not self._content.hosts.is_ours(request.host):
+            raise NotFound("this node is no proxy for other hosts", where=request.host[:160])
+        return Answer(200)
+
+    def _decide_content(self, request: Request, site: Site) -> Answer | None:
+        try:
+            return self._answer_content(request, site)
+        except (BlockMissing, NameUnknown) as missing:
+            if self._content.fetcher is None:
+                return told_as_text(missing)
+            return None
+        except EdgeError as error:
+            return told_as_text(error)
+
+    def _answer_content(self, request: Request, site: Site) -> Answer:
+        if request.method == "OPTIONS":
+            return options_answer()
+        if request.method not in ("GET", "HEAD"):
+            return not_allowed(request, "GET, HEAD, OPTIONS")
+        principal = caller(request, self._tokens)
+        if not self._anonymous_read:
+            require(principal, "read")
+        return self._content.decide(request, site, principal.account if principal is not None else None)
+
+    def _decide_own(self, request: Request, site: Site) -> Answer | None:
+        """What is not content by CID: the start page, /blake3, /routing."""
         if request.path == "/":
             return landing_answer(request)
+        if request.path.startswith(ROUTING):
+            return self._routing.decide(request, site)
         if not request.path.startswith(PREFIX):
-            raise NotFound("nothing is served here", where=request.path[:80], hint="try /blake3/<hash>")
+            hint = "try /ipfs/<cid> or /blake3/<hash>"
+            raise NotFound("nothing is served here", where=request.path[:80], hint=hint)
         named = request.path != PREFIX
         if request.method == ("PUT" if named else "POST"):
             return None
@@ -131,6 +198,7 @@ class Gateway:
     def _read(self, request: Request, principal: Caller | None) -> Answer:
         root = names.parse(request.path[len(PREFIX) :])
         wanted = parse_query(request.query)
+        self._content.deny.check_blob(root)
         blob = self._store.blob(root)
         account = principal.account if principal is not None else None
         if wanted is None:
@@ -138,9 +206,62 @@ class Gateway:
         return answer_proof(blob, wanted, request, self._cache_control, account)
 
     async def handle(self, request: Request, body: BodyReader) -> Answer:
-        """Take an upload. Raises EdgeError; nothing is kept of one that fails."""
+        """Take an upload, or fetch what a read needs. Raises EdgeError; nothing is kept of what fails."""
+        if request.method in ("GET", "HEAD"):
+            return await self._fetched(request)
+        if request.path.startswith(ROUTING):
+            return await self._routing.handle(request, body)
         principal = caller(request, self._tokens)
         if request.method == "PUT":
             root = names.parse(request.path[len(PREFIX) :])
             return await upload.put_blob(self._store, request, root, principal, body)
         return await upload.post_blob(self._store, request, principal, body)
+
+    async def _fetched(self, request: Request) -> Answer:
+        """The answer to a read, after what it needs was brought here."""
+        if not self._misses_left:
+            raise TooManyRequests("this node is fetching as much as it may", hint="ask again in a moment")
+        self._misses_left -= 1
+        try:
+            for _ in range(_FETCHES_MAX):
+                try:
+                    return await self._fetch_next(request)
+                except _Again:
+                    continue
+            raise TooManyRequests(f"more than {_FETCHES_MAX} blocks lie before the answer")
+        except EdgeError as error:
+            return told_as_text(error)
+        finally:
+            self._misses_left += 1
+
+    async def _fetch_next(self, request: Request) -> Answer:
+        content, fetcher = self._content, self._content.fetcher
+        assert fetcher is not None, "decide sends nothing here without one"
+        site = content.hosts.site(request)
+        if content.hosts.is_unknown(site):
+            await fetcher.dnslink(site.base.rpartition(":")[0] or site.base)
+            raise _Again
+        try:
+            answer = self.decide_here(request, site)
+        except BlockMissing as missing:
+            await fetcher.block(missing.cid)
+        except NameUnknown as unknown:
+            if unknown.name is not None:
+                await fetcher.record(unknown.name)
+            else:
+                await fetcher.dnslink(unknown.host)
+        else:
+            return answer
+        raise _Again
+
+    def decide_here(self, request: Request, site: Site) -> Answer:
+        """The answer over what is here. Raises BlockMissing, NameUnknown and every other EdgeError."""
+        if site.is_isolated or request.path[1:5] in NAMESPACES:
+            return self._answer_content(request, site)
+        answer = self._decide_own(request, site)
+        assert answer is not None, "a GET is no upload"
+        return answer
+
+
+class _Again(Exception):
+    """Something was brought here: decide again."""

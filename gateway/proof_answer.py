@@ -13,8 +13,8 @@ import content.bao.encode as encode
 from blockstore import Blob
 from content import names
 from content.ranges import Span, parse_entity_bytes, parse_entity_ranges
-from gateway.blob_answer import bodiless
 from gateway.conditional import Verdict, evaluate_read
+from gateway.representation import bodiless
 from net.answer import Answer
 from net.http1 import Request
 from runtime.errors import BadRequest

@@ -30,3 +30,25 @@ def _answer(error: EdgeError, status: int, field: tuple[str, str]) -> Answer:
     body = json.dumps(error.as_json()).encode() + b"\n"
     fields = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), field]
     return Answer(status=status, fields=fields, body=body, length=len(body), kind="error")
+
+
+def told_as_text(error: EdgeError) -> Answer:
+    """An error about content as plain text: people, and the tools of other gateways, read it so."""
+    status = error.outcome.http_status
+    lines = [
+        error.message,
+        f"  where: {error.where}" if error.where else "",
+        f"  {error.hint}" if error.hint else "",
+    ]
+    body = "\n".join(line for line in lines if line).encode("utf-8", "replace") + b"\n"
+    fields = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Access-Control-Allow-Origin", "*"),
+    ]
+    if status in (429, 503):
+        fields.append(("Retry-After", "5"))
+    if status == 401:
+        fields.append(("WWW-Authenticate", 'Bearer realm="fleek-edge"'))
+    return Answer(status=status, fields=fields, body=body, length=len(body), kind="error")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from blockstore import StoreSettings
+from gateway.settings import GatewaySettings
 from net.access_log import LogSettings
 from net.limits import HttpLimits
 from node.layers import Layers, Setting
@@ -28,6 +29,7 @@ _DAY_S: Final = 86_400.0
 # Variables that name something else than a setting; `config` knows them so as not to refuse them.
 NOT_SETTINGS: Final = ("FLEEK_EDGE_CONFIG", "FLEEK_EDGE_TOKEN")
 _READ_PREFIXES: Final = ("FLEEK_EDGE_", "XDG_", "HOME")  # all that is read, and all that is kept for a reload
+_GATEWAY_FLAGS: Final = frozenset(("dnslink_file", "subdomain_hosts", "denylists"))
 _ALIASES: Final = {"FLEEK_EDGE_DATA": "node.data"}
 
 
@@ -86,6 +88,7 @@ SECTIONS: Final[Mapping[str, type]] = {
     "store": StoreSettings,
     "http": HttpLimits,
     "log": LogSettings,
+    "gateway": GatewaySettings,
 }
 
 
@@ -97,6 +100,7 @@ class Config:
     store: StoreSettings
     http: HttpLimits
     log: LogSettings
+    gateway: GatewaySettings
     settings: tuple[Setting, ...]
     file: Path | None
     _environ: Mapping[str, str] = field(repr=False)
@@ -114,7 +118,8 @@ def load(config_file: Path | None, environ: Mapping[str, str], flags: Mapping[st
     """Read, layer and check everything.
 
     `config_file` None means `$FLEEK_EDGE_CONFIG`, else `fleek-edge/config.toml` in the XDG
-    configuration folder if there is one. `flags` are settings of `[node]` by key; None = not given.
+    configuration folder if there is one. `flags` are settings of `[node]`, and a few of `[gateway]`, by key;
+    None = not given.
     Raises UsageError that names the setting and where it was written.
     """
     environ = {name: text for name, text in environ.items() if name.startswith(_READ_PREFIXES)}
@@ -123,14 +128,16 @@ def load(config_file: Path | None, environ: Mapping[str, str], flags: Mapping[st
     if path is not None:
         layers.file(_read(path), str(path), path.absolute().parent)
     layers.environment(environ, _ALIASES, NOT_SETTINGS)
-    layers.flags("node", flags)
+    layers.flags("node", {key: value for key, value in flags.items() if key not in _GATEWAY_FLAGS})
+    layers.flags("gateway", {key: value for key, value in flags.items() if key in _GATEWAY_FLAGS})
     layers.fallback("node", "data", _xdg(environ, "XDG_DATA_HOME", ".local/share"))
     node, node_settings = layers.section("node")
     store, store_settings = layers.section("store")
     http, http_settings = layers.section("http")
     log, log_settings = layers.section("log")
-    settings = (*node_settings, *store_settings, *http_settings, *log_settings)
-    return Config(node, store, http, log, settings, path, environ, dict(flags))
+    gateway, gateway_settings = layers.section("gateway")
+    settings = (*node_settings, *store_settings, *http_settings, *log_settings, *gateway_settings)
+    return Config(node, store, http, log, gateway, settings, path, environ, dict(flags))
 
 
 def _found(environ: Mapping[str, str]) -> Path | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from blockstore import StoreSettings
+from gateway.settings import GatewaySettings
 from net.access_log import LogSettings
 from net.limits import HttpLimits
 from node.config import NodeSettings
@@ -31,6 +32,7 @@ class Start:
     store: StoreSettings
     http: HttpLimits
     log: LogSettings
+    gateway: GatewaySettings
     slot: int
     plain_fd: int | None
     tls_fd: int | None

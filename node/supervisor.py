@@ -203,6 +203,7 @@ class _Supervisor:
                 store=config.store,
                 http=config.http,
                 log=config.log,
+                gateway=config.gateway,
                 slot=slot,
                 plain_fd=_fd(post.plain),
                 tls_fd=_fd(post.tls),

@@ -131,3 +131,35 @@ def _node_bytes(cid: Cid, found: Node) -> int:
             where=cid.text(),
         )
     return total
+
+
+def blocks(cid: Cid, read: BlockReader, start: int = 0, stop: int | None = None) -> Iterator[Cid]:
+    """The blocks that a reader of bytes [start, stop) needs, the root first, depth first.
+
+    A block is yielded before it is read, raw leaves are never read: who sends them makes sure that they
+    are here. Raises as `leaves` does.
+    """
+    yield from _blocks(cid, read, 0, None, start, stop, 0)
+
+
+def _blocks(
+    cid: Cid, read: BlockReader, offset: int, size: int | None, start: int, stop: int | None, depth: int
+) -> Iterator[Cid]:
+    if depth > MAX_DEPTH:
+        raise Unverified(f"a file of more than {MAX_DEPTH} levels", where=cid.text())
+    yield cid
+    if cid.codec != codecs.DAG_PB:
+        return
+    found = node(cid, read(cid))
+    if not is_file(found.message):
+        raise Unverified(f"a part of a file is a {found.message.kind.name.lower()}", where=cid.text())
+    total = _node_bytes(cid, found)
+    if size is not None and total != size:
+        raise Unverified(f"the DAG lies: a part of {total} bytes was announced with {size}", where=cid.text())
+    at = offset + len(found.message.data or b"")
+    for link, part in zip(found.links, found.message.block_bytes, strict=True):
+        if stop is not None and at >= stop:
+            return
+        if at + part > start and part:
+            yield from _blocks(link.cid, read, at, part, start, stop, depth + 1)
+        at += part

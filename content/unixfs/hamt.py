@@ -58,7 +58,7 @@ def _checked(cid: Cid, message: Message, links: tuple[dag_pb.Link, ...]) -> Shar
 def hash_bits(name: str) -> int:
     """The 64 bits that place a name, most significant first."""
     raw = name.encode("utf-8", "surrogateescape")
-    return int.from_bytes(mmh3.hash64(raw, 0, True, False)[0].to_bytes(8, "big"), "big")
+    return int.from_bytes(mmh3.hash64(raw, 0, x64arch=True, signed=False)[0].to_bytes(8, "big"), "big")
 
 
 def slot(bits: int, level: int, fanout: int) -> int:

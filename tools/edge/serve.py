@@ -1,6 +1,7 @@
 """`fleek-edge serve`: flags in, a running node until it is told to stop."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,16 +17,16 @@ from tools.edge.invocation import Invocation, command
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Private key (PEM).")
 @click.option("--workers", metavar="N", help="Serving processes; 0 = one per core.")
 @click.option("--offline", is_flag=True, default=None, help="Never dial out.")
+@click.option("--dnslink-file", type=click.Path(path_type=Path), help="JSON table of DNSLink domains.")
+@click.option("--subdomain-host", "subdomain_hosts", metavar="HOST", multiple=True, help="<cid>.ipfs.HOST.")
+@click.option("--denylist", "denylists", type=click.Path(path_type=Path), multiple=True, help="Answer 410.")
 @command
 def serve(
     invocation: Invocation,
-    listen: str | None,
-    admin: str | None,
-    tls_listen: str | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    workers: str | None,
-    offline: bool | None,
+    /,
+    subdomain_hosts: tuple[str, ...],
+    denylists: tuple[Path, ...],
+    **flags: Any,
 ) -> int:
     """Run a node in the foreground.
 
@@ -37,13 +38,5 @@ def serve(
       fleek-edge serve --listen 0.0.0.0:8080 --workers 4
       fleek-edge serve --tls-listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem
     """
-    config = invocation.config(
-        listen=listen,
-        admin=admin,
-        tls_listen=tls_listen,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        workers=workers,
-        offline=offline,
-    )
+    config = invocation.config(**flags, subdomain_hosts=subdomain_hosts or None, denylists=denylists or None)
     return supervisor.run(config)

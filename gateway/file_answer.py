@@ -1,0 +1,137 @@
+"""A UnixFS file or symlink as an answer, and the proofs of a file that is whole here."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from content.cid import Cid
+from content.unixfs.file import node, size_of
+from content.unixfs.message import Kind
+from gateway.content_fields import blake3_fields, content_fields, named
+from gateway.content_request import ContentRequest, Reading, Target
+from gateway.file_body import check_first, file_items
+from gateway.media_type import SNIFF_BYTES, media_type
+from gateway.proof_answer import answer_proof, parse_query
+from gateway.representation import Fields, Representation, answer
+from net.answer import Answer, Pause
+from runtime.errors import NotAcceptable
+
+KIND: Final = "file"
+_SYMLINK_TYPE: Final = "inode/symlink"
+
+
+@dataclass(frozen=True, slots=True)
+class FileShown:
+    """A file that stands for a path. `etag_cid`: whose CID tags it (a directory's, for its index page)."""
+
+    cid: Cid
+    name: str
+    etag_cid: Cid
+    status: int = 200
+
+
+def file_answer(asked: ContentRequest, target: Target, reading: Reading, shown: FileShown) -> Answer:
+    """The file, whole or in ranges. Raises BlockMissing when it cannot begin."""
+    representation = file_representation(asked, target, reading, shown)
+    if asked.request.method != "HEAD" and shown.status == 200 and "range" not in asked.request.fields:
+        check_first(shown.cid, reading, 0, representation.size_bytes)
+    return answer(representation, asked.request)
+
+
+def file_representation(
+    asked: ContentRequest, target: Target, reading: Reading, shown: FileShown
+) -> Representation:
+    """Everything about a file but the conditions and ranges of one request. Raises BlockMissing."""
+    cid = shown.cid
+    blob = reading.dag.file(cid)
+    size = blob.size_bytes if blob is not None else size_of(cid, reading.read(cid))
+    fields = content_fields(asked, target, f'"{shown.etag_cid.text()}"')
+    fields.append(("Accept-Ranges", "bytes"))
+    name = asked.query.get("filename") or shown.name
+    kind = media_type(name, _beginning(cid, reading, size))
+    if blob is not None:
+        reading.deny.check_blob(blob.root)
+        fields += blake3_fields(blob.root)
+    fields += _disposition(asked, shown.name)
+    if not asked.site.is_isolated and kind.startswith(("text/html", "image/svg+xml", "text/xml")):
+        # Under a path all sites share one origin: a page may look at nothing but itself
+        fields.append(("Content-Security-Policy", "sandbox allow-scripts allow-forms allow-popups"))
+    return Representation(
+        etag=f'"{shown.etag_cid.text()}"',
+        size_bytes=size,
+        content_type=kind,
+        fields=fields,
+        items=lambda start, stop: file_items(cid, reading, start, stop),
+        boundary=cid.text("f"),
+        kind=KIND,
+        account=asked.account,
+        status=shown.status,
+    )
+
+
+def symlink_answer(asked: ContentRequest, target: Target, reading: Reading, cid: Cid) -> Answer:
+    """The target of a symlink as text; it is not followed."""
+    found = node(cid, reading.read(cid))
+    assert found.message.kind is Kind.SYMLINK
+    text = found.message.data or b""
+    fields = content_fields(asked, target, f'"{cid.text()}"')
+    shown = Representation(
+        etag=f'"{cid.text()}"',
+        size_bytes=len(text),
+        content_type=_SYMLINK_TYPE,
+        fields=fields,
+        items=lambda start, stop: [text[start:stop]],
+        boundary=cid.text("f"),
+        kind=KIND,
+        account=asked.account,
+    )
+    return answer(shown, asked.request)
+
+
+def proof_of_file(asked: ContentRequest, target: Target, reading: Reading) -> Answer:
+    """A BLAKE3 proof form of the file. Raises NotAcceptable where it is not whole here."""
+    cid = target.resolved.terminal
+    blob = reading.dag.file(cid)
+    if blob is None:
+        raise NotAcceptable(
+            "only a file that is here whole has BLAKE3 proofs",
+            where=cid.text(),
+            hint="add it, or import it complete; CAR and raw blocks are proofs of any DAG",
+        )
+    reading.deny.check_blob(blob.root)
+    query = "&".join(
+        part for part in asked.request.query.split("&") if part.startswith(("format=", "entity-bytes="))
+    )
+    wanted = parse_query(query)
+    assert wanted is not None, "the form was recognised before"
+    shown = answer_proof(blob, wanted, asked.request, "public, max-age=29030400, immutable", asked.account)
+    shown.fields += blake3_fields(blob.root)
+    return shown
+
+
+def _beginning(cid: Cid, reading: Reading, size: int) -> bytes:
+    stop = min(size, SNIFF_BYTES)
+    blob = reading.dag.file(cid)
+    if blob is not None:
+        return blob.read(0, stop)
+    pieces: list[bytes] = []
+
+    def keep(view: memoryview) -> int:
+        pieces.append(bytes(view))
+        return len(view)
+
+    from_walk = file_items(cid, Reading(reading.dag, reading.read, reading.deny, None), 0, stop)
+    for item in from_walk:
+        if isinstance(item, bytes):
+            pieces.append(item)
+        elif not isinstance(item, Pause):
+            at = 0
+            while at < item.size_bytes:
+                at += item.lend(at, keep)
+    return b"".join(pieces)[:stop]
+
+
+def _disposition(asked: ContentRequest, name: str) -> Fields:
+    wanted = asked.query.get("filename")
+    if wanted is None and asked.query.get("download") != "true":
+        return []
+    return [named(asked, "inline", name or asked.root_text)]

@@ -1,0 +1,161 @@
+"""What the Host of a request means: a path gateway, a CID's own origin, a DNSLink website. Pure.
+
+Source: the subdomain gateway and DNSLink gateway specifications. X-Forwarded-Host and X-Forwarded-Proto
+count only when the connection comes from a trusted proxy.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from content import cid as codecs
+from content import ipns
+from content.cid import Cid
+from net.http1 import Request
+from runtime.errors import BadRequest
+
+LABEL_MAX: Final = 63  # RFC 1035 §2.3.4
+TOO_LONG: Final = "CID incompatible with DNS label length limit of 63"
+
+
+class SiteKind(Enum):
+    """How content is addressed under a host."""
+
+    PATH = auto()
+    SUBDOMAINS = auto()  # a path gateway that sends browsers to subdomains
+    SUBDOMAIN = auto()
+    DNSLINK = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A host, understood. `base`: the gateway's own host with its port, as links to it are written."""
+
+    kind: SiteKind
+    scheme: str
+    base: str
+    namespace: str = ""
+    root: str = ""
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether the content has an origin of its own."""
+        return self.kind in (SiteKind.SUBDOMAIN, SiteKind.DNSLINK)
+
+
+class Hosts:
+    """Understands hosts by the operator's settings."""
+
+    def __init__(
+        self,
+        subdomain_hosts: tuple[str, ...],
+        trusted_proxies: tuple[str, ...],
+        has_dnslink: Callable[[str], bool],
+        may_ask: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """`has_dnslink(name)`: whether a name is known to be a DNSLink website; `may_ask(name)`: whether
+        the DNS could still say so.
+        """
+        self._may_ask = may_ask
+        self._subdomain_hosts = subdomain_hosts
+        self._trusted = tuple(ip_network(text) for text in trusted_proxies)
+        self._has_dnslink = has_dnslink
+
+    def site(self, request: Request) -> Site:
+        """What the host of `request` means. Raises BadRequest for a subdomain that names nothing."""
+        host, scheme = request.host, "https" if request.secure else "http"
+        if self._is_trusted(request.peer):
+            host = (request.fields.get("x-forwarded-host") or host).split(",")[0].strip().lower()
+            forwarded = (request.fields.get("x-forwarded-proto") or "").split(",")[0].strip().lower()
+            scheme = forwarded if forwarded in ("http", "https") else scheme
+        return self.of(host, scheme)
+
+    def of(self, host: str, scheme: str) -> Site:
+        """What `host` means, with or without a port."""
+        name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+        if not colon:
+            name, port = host, ""
+        if name in self._subdomain_hosts:
+            return Site(SiteKind.SUBDOMAINS, scheme, host)
+        for known in self._subdomain_hosts:
+            for namespace in ("ipfs", "ipns"):
+                label = name.removesuffix(f".{namespace}.{known}")
+                if label != name and label:
+                    base = f"{known}:{port}" if port else known
+                    return Site(SiteKind.SUBDOMAIN, scheme, base, namespace, label)
+        if not _is_address(name) and self._has_dnslink(name):
+            return Site(SiteKind.DNSLINK, scheme, host, "ipns", name)
+        return Site(SiteKind.PATH, scheme, host)
+
+    def is_plain(self, host: str) -> bool:
+        """Whether `host` is a path gateway and will be nothing else."""
+        site = self.of(host, "http")
+        return site.kind is SiteKind.PATH and not self.is_unknown(site)
+
+    def is_unknown(self, site: Site) -> bool:
+        """Whether the DNS has to be asked what a host is."""
+        if site.kind is not SiteKind.PATH:
+            return False
+        name = site.base.rpartition(":")[0] or site.base
+        return "." in name and not _is_address(name) and self._may_ask(name)
+
+    def is_ours(self, host: str) -> bool:
+        """Whether a proxy request for `host` is for content here; nobody else is ever asked."""
+        name = host.rpartition(":")[0] or host
+        return _is_address(name.strip("[]")) or self.of(host, "http").kind is not SiteKind.PATH
+
+    def _is_trusted(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer.partition("%")[0])
+        except ValueError:
+            return peer == "unix"
+        return any(address in network for network in self._trusted if network.version == address.version)
+
+
+def label_of(namespace: str, root_text: str) -> str:
+    """The DNS label of a content root: base32 CIDv1, base36 for keys, a DNSLink name inlined.
+
+    Raises BadRequest when it does not fit.
+    """
+    if namespace == "ipfs":
+        label = Cid.parse(root_text).text("b")
+        if len(label) > LABEL_MAX:
+            label = Cid.parse(root_text).text("k")
+    else:
+        try:
+            label = ipns.name_text(ipns.parse_name(root_text))
+        except BadRequest:
+            label = root_text.replace("-", "--").replace(".", "-")
+    if len(label) > LABEL_MAX:
+        raise BadRequest(TOO_LONG, where=root_text[:160])
+    return label
+
+
+def root_of(namespace: str, label: str) -> tuple[str, str | None]:
+    """(content root that a label stands for, the label it should have had or None).
+
+    Raises BadRequest.
+    """
+    if namespace == "ipfs":
+        canonical = label_of(namespace, label)
+        return Cid.parse(label).as_v1().text(), canonical if canonical != label else None
+    try:
+        name = Cid.parse(label)
+    except BadRequest:
+        if "." in label:
+            return label, None
+        return label.replace("--", "\0").replace("-", ".").replace("\0", "-"), None
+    canonical = label_of(namespace, label)
+    if name.codec != codecs.LIBP2P_KEY or canonical != label:
+        return canonical, canonical
+    return label, None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,104 @@
+"""Names that change: IPNS and DNSLink, followed to an immutable root. Synchronous, over what is known here.
+
+Source: the IPNS and DNSLink specifications. A name that is not known is `NameUnknown`: whoever may dial
+out asks for it and comes again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from content import ipns
+from content.cid import Cid
+from gateway.content_request import split_path
+from gateway.ports import DagStore, Links
+from runtime.errors import BadRequest, Unreachable
+
+# Longer chains mean a loop; kubo stops at 32 as well
+_HOPS_MAX: Final = 32
+
+
+class NameUnknown(Unreachable):
+    """A name that nobody here knows; `name` is the IPNS name or `host` the domain to ask for."""
+
+    def __init__(self, name: Cid | None, host: str) -> None:
+        text = ipns.name_text(name) if name is not None else host
+        super().__init__(
+            "could not resolve name",
+            where=f"/ipns/{text}",
+            hint="no record is known here, and nobody had one",
+        )
+        self.name, self.host = name, host
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Where a name leads, and for how many seconds that may be believed."""
+
+    root: Cid
+    segments: tuple[str, ...]
+    ttl_s: float
+
+
+class Names:
+    """Follows names over local records and known DNSLinks."""
+
+    def __init__(self, dag: DagStore, links: Links, now_s: Callable[[], float]) -> None:
+        self._dag = dag
+        self._links = links
+        self._now_s = now_s
+
+    def follow(self, name_text: str) -> Followed:
+        """Where `/ipns/<name_text>` leads. Raises NameUnknown, Unverified, BadRequest."""
+        segments: tuple[str, ...] = ()
+        ttl_s = float("inf")
+        for _ in range(_HOPS_MAX):
+            path, seconds = self._one(name_text)
+            ttl_s = min(ttl_s, seconds)
+            namespace, root_text, more = _parts(path)
+            segments = (*more, *segments)
+            if namespace == "ipfs":
+                return Followed(Cid.parse(root_text), segments, ttl_s)
+            name_text = root_text
+        raise Unreachable(f"names lead on for more than {_HOPS_MAX} steps", where=f"/ipns/{name_text}")
+
+    def record(self, name: Cid) -> ipns.Record:
+        """The valid record of a name that is kept here. Raises NameUnknown, Unverified."""
+        raw = self._dag.record(name.multihash)
+        if raw is None:
+            raise NameUnknown(name, "")
+        return ipns.verified(name, raw, self._now_s())
+
+    def keep(self, name: Cid, raw: bytes) -> ipns.Record:
+        """Keep a record, if it is valid and no older than the one here; returns the one that counts.
+
+        Raises Unverified, BadRequest.
+        """
+        record = ipns.verified(name, raw, self._now_s())
+        kept = self._dag.record(name.multihash)
+        if kept is not None and ipns.newer(record, ipns.unchecked(name, kept)) is not record:
+            return ipns.unchecked(name, kept)
+        if kept != raw:
+            self._dag.put_record(name.multihash, raw)
+        return record
+
+    def _one(self, name_text: str) -> tuple[str, float]:
+        try:
+            name = ipns.parse_name(name_text)
+        except BadRequest:
+            if "." not in name_text:
+                raise
+            link = self._links.link(name_text.lower())
+            if link is None:
+                raise NameUnknown(None, name_text.lower()) from None
+            return link
+        record = self.record(name)
+        return record.value, record.ttl_s
+
+
+def _parts(path: str) -> tuple[str, str, tuple[str, ...]]:
+    """(namespace, root, segments) of `/ipfs/…` or `/ipns/…`. Raises BadRequest."""
+    parts = path.split("/", 3)
+    if len(parts) < 3 or parts[0] or parts[1] not in ("ipfs", "ipns") or not parts[2]:
+        raise BadRequest("a name points at what is neither /ipfs/ nor /ipns/", where=path[:160])
+    return parts[1], parts[2], split_path(parts[3] if len(parts) == 4 else "")
