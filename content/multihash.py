@@ -77,6 +77,14 @@ def of(code: int, data: bytes) -> bytes:
     return wrap(code, _function(code)(data))
 
 
+def sha2_256(*parts: bytes | bytearray | memoryview) -> bytes:
+    """The sha2-256 multihash of bytes that lie in pieces; nothing is joined."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        hasher.update(part)
+    return b"\x12\x20" + hasher.digest()
+
+
 def split(multihash: bytes) -> tuple[int, bytes]:
     """(code, digest) of exactly one multihash. Raises BadRequest."""
     code, digest, end = read(multihash, 0)
