@@ -25,7 +25,7 @@ KIND: Final = "tar"
 MEDIA_TYPE: Final = "application/x-tar"
 # A path below the root: deeper trees than this cannot be unpacked on most systems (PATH_MAX is 4096)
 _PATH_BYTES_MAX: Final = 4096
-_DEPTH_MAX: Final = 1024
+_DEPTH_MAX: Final = 400  # a frame of the stack a level
 _BLOCK: Final = 512
 _RECORD: Final = 20 * _BLOCK
 

@@ -28,9 +28,11 @@ _INTERRUPTED: Final = OUTCOMES[Kind.INTERRUPTED].exit_code
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("serve", "Run a node in the foreground."),
     "put": ("put", "Store files, directories or standard input."),
+    "add": ("add", "Store files and directories as UnixFS, under the CIDs that other IPFS tools give them."),
+    "cat": ("cat", "Write a file by CID or path to standard output."),
     "get": ("get", "Fetch a blob from the store or a URL, verified."),
     "dag": ("dag", "Bring whole DAGs in and out as CAR files."),
-    "name": ("name", "Keep, publish and resolve IPNS names."),
+    "name": ("name", "Keep and resolve IPNS names."),
     "stat": ("blobs", "Show what is known of a blob."),
     "ls": ("blobs", "List stored blobs."),
     "verify": ("blobs", "Re-read blobs and check every byte."),
