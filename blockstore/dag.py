@@ -266,6 +266,20 @@ class Dag:
         self._backing.writer.run(index=index, frees=True)
         return dropped[0]
 
+    def unpin_expired(self, found: DagRoot) -> bool:
+        """Drop a root if it still is over; False when it was renewed or dropped meanwhile."""
+        key = _root_key(found.cid, found.root)
+        dropped = [False]
+
+        def index(txn: Txn) -> None:
+            table, now_s = self._backing.catalog.dagroots, self._backing.clock.now_s()
+            value = txn.get(key, db=table)
+            over = value is not None and not dag_root(key, value).root.holds(now_s)
+            dropped[0] = over and txn.delete(key, db=table)
+
+        self._backing.writer.run(index=index, frees=True)
+        return dropped[0]
+
     def roots(self, after: bytes = b"") -> Iterator[DagRoot]:
         """Every root of a DAG, expired ones too; holds no snapshot between two pages."""
         while page := self._root_page(after):

@@ -94,7 +94,8 @@ class Importing:
         self._end_run()
         self._landings.wait()
         for cid in self._unfinished.values():
-            self._flatten(cid)
+            if cid.multihash not in self._inner:
+                self._flatten(cid)
         self._landings.wait()
         return self.report
 

@@ -291,7 +291,7 @@ class Store:
 
         May be given up after any step. Never blocks readers; writers wait for about `step_s`.
         """
-        return Sweep(self.backing).steps()
+        return Sweep(self.backing, self.dag).steps()
 
     def sweep(self) -> SweepReport:
         """A whole sweep."""

@@ -17,6 +17,8 @@ from typing import Final
 from blockstore import records
 from blockstore.backing import Backing
 from blockstore.catalog import Catalog
+from blockstore.dag import Dag
+from blockstore.dag_sweep import DagSweep
 from blockstore.doomed import ClearStep
 from blockstore.records import HASH_BYTES, BlobRow, RangeRow
 from blockstore.roots import root_from
@@ -36,6 +38,7 @@ class SweepReport:
     looked_at: int = 0
     removed_blobs: int = 0
     removed_bytes: int = 0
+    removed_blocks: int = 0
     expired_roots: int = 0
     expired_partials: int = 0
     orphans: int = 0
@@ -45,8 +48,9 @@ class SweepReport:
 class Sweep:
     """One sweep over a store."""
 
-    def __init__(self, backing: Backing) -> None:
+    def __init__(self, backing: Backing, dag: Dag) -> None:
         self._backing = backing
+        self._dag = dag
         self._catalog = backing.catalog
         self._to_clear: list[int] = []
         self.report = SweepReport()
@@ -54,9 +58,26 @@ class Sweep:
     def steps(self) -> Iterator[SweepReport]:
         """Run the sweep; yields the report, the same object, after every step."""
         self._backing.writer.run(index=lambda _: None)  # what this process gave up before is on record now
-        for part in (self._unrooted, self._partials, self._doomed, self._abandoned, self._doomed):
+        for part in (
+            self._blocks,
+            self._unrooted,
+            self._partials,
+            self._doomed,
+            self._abandoned,
+            self._doomed,
+        ):
             for _ in part():
                 yield self.report
+
+    # Blocks that no DAG reaches
+
+    def _blocks(self) -> Iterator[None]:
+        sweep = DagSweep(self._backing, self._dag)
+        for _ in sweep.steps():
+            self.report.removed_blocks = sweep.dropped
+            yield
+        self.report.removed_blocks = sweep.dropped
+        self.report.expired_roots += sweep.expired_roots
 
     # Blobs without roots
 

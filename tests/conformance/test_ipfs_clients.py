@@ -149,7 +149,13 @@ def ipfs_car(*arguments: str) -> str:
 
 
 def helia(node: Node, resource: str, range_: str = "") -> bytes:
-    command = [str(NODE), str(NPM_FETCH), node.ready["public"].rstrip("/"), resource, *([range_] if range_ else [])]
+    command = [
+        str(NODE),
+        str(NPM_FETCH),
+        node.ready["public"].rstrip("/"),
+        resource,
+        *([range_] if range_ else []),
+    ]
     done = subprocess.run(command, cwd=PEERS, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -79,7 +79,7 @@ def test_gc_takes_what_was_unpinned_and_nothing_else(edge: Edge) -> None:
     report = edge("gc", "--json").records[0]
     assert (report["removed_blobs"], report["removed_bytes"]) == (1, 5)
     assert [record["blake3"] for record in edge("ls", "--json").records] == [kept]
-    assert edge("gc").out.startswith(b"0 blobs removed")
+    assert edge("gc").out.startswith(b"0 blocks and 0 blobs removed")
 
 
 def test_pins_of_different_names_are_let_go_one_by_one(edge: Edge) -> None:

@@ -25,7 +25,8 @@ def gc(invocation: Invocation) -> None:
     with invocation.store() as store:
         report = store.sweep()
     plain = (
-        f"{report.removed_blobs} blobs removed, {human_size(report.removed_bytes)} freed, "
+        f"{report.removed_blocks} blocks and {report.removed_blobs} blobs removed, "
+        f"{human_size(report.removed_bytes)} freed, "
         f"{report.looked_at - report.removed_blobs} kept"
     )
     invocation.out.record(dataclasses.asdict(report), plain)

@@ -1,0 +1,228 @@
+"""A store by CID: blocks, files that become one blob, roots, records."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from blockstore import Root, Store, StoreSettings
+from blockstore import format as store_format
+from blockstore.importing import Importing
+from content.block import Block, BlockMissing
+from content.cid import DAG_PB, RAW, Cid
+from content.dag_pb import Link, Node, encode
+from content.links import links
+from content.unixfs.build_directory import Entry, build_directory
+from content.unixfs.build_file import FileBuilder, LeafMade
+from content.unixfs.message import Kind, Message
+from content.unixfs.message import encode as message
+from content.unixfs.profile import UNIXFS_V0_2015, UNIXFS_V1_2025, Estimate, Profile
+from durable import Durability
+from runtime.errors import Conflict
+
+SMALL = Profile("small", 1, True, 4096, 5, 256, 1 << 18, Estimate.BLOCK)
+SMALL_V0 = Profile("small-v0", 0, False, 4096, 5, 256, 1 << 18, Estimate.LINKS)
+PROFILES = pytest.mark.parametrize("profile", [SMALL, SMALL_V0], ids=["raw leaves", "dag-pb leaves"])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "data", StoreSettings(durability=Durability.NONE)) as opened:
+        yield opened
+
+
+def file_blocks(content: bytes, profile: Profile) -> list[Block]:
+    """Every different block of a file, the root first, depth first: as a CAR holds them."""
+    builder = FileBuilder(profile)
+    made = builder.write(content)
+    rest, whole = builder.finish()
+    by_name: dict[bytes, Block] = {}
+    for each in (*made, *rest):
+        if isinstance(each, LeafMade):
+            data = each.prefix + content[each.offset : each.offset + each.length] + each.suffix
+            by_name[each.cid.multihash] = Block.verified(each.cid, data)
+        else:
+            by_name[each.cid.multihash] = each
+    ordered: dict[bytes, Block] = {}
+
+    def visit(cid: Cid) -> None:
+        if cid.multihash not in ordered:
+            block = ordered[cid.multihash] = by_name[cid.multihash]
+            for below in links(cid, block.data):
+                visit(below)
+
+    visit(whole.cid)
+    return list(ordered.values())
+
+
+def imported(store: Store, blocks: list[Block]) -> None:
+    with Importing(store.dag) as importing:
+        for block in blocks:
+            importing.add(block)
+        importing.finish()
+
+
+def contents(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+@PROFILES
+@pytest.mark.parametrize("size", [1, 4096, 4097, 100_000, 700_000])
+@pytest.mark.parametrize("order", ["as a car", "backwards", "shuffled"])
+def test_a_file_becomes_one_blob_in_whatever_order_its_blocks_come(
+    store: Store, profile: Profile, size: int, order: str
+) -> None:
+    content = contents(size)
+    blocks = file_blocks(content, profile)
+    root = blocks[0].cid
+    if order == "backwards":
+        blocks.reverse()
+    elif order == "shuffled":
+        random.Random(size).shuffle(blocks)
+    imported(store, blocks)
+    blob = store.dag.file(root)
+    assert blob is not None
+    assert blob.read(0, blob.size_bytes) == content
+    for block in blocks:
+        assert store.dag.read(block.cid) == block.data
+        assert store.dag.size(block.cid) == len(block.data)
+    stored = sum(each.size_bytes for each in store.list())
+    inner = sum(len(b.data) for b in blocks if b.cid.codec == DAG_PB and len(b.data) < 4096)
+    assert stored <= size + inner + 1, "bytes are stored once"
+
+
+@PROFILES
+def test_the_same_import_again_writes_nothing(store: Store, profile: Profile) -> None:
+    blocks = file_blocks(contents(300_000), profile)
+    imported(store, blocks)
+    before = store.usage()
+    with Importing(store.dag) as importing:
+        for block in blocks:
+            importing.add(block)
+        report = importing.finish()
+    assert (report.new_blocks, report.files) == (0, 0)
+    assert store.usage().bytes_ == before.bytes_
+
+
+def test_a_file_of_equal_leaves_is_whole_although_a_car_holds_the_leaf_once(store: Store) -> None:
+    content = bytes(4096 * 3) + b"end"
+    blocks = file_blocks(content, SMALL)
+    assert len(blocks) < 5
+    imported(store, blocks)
+    blob = store.dag.file(blocks[0].cid)
+    assert blob is not None
+    assert blob.read(0, blob.size_bytes) == content
+
+
+def test_a_small_dag_that_stands_for_a_huge_file_stays_blocks(store: Store) -> None:
+    leaf = Block.sealed(RAW, bytes(4096))
+    at, size = leaf.cid, 4096
+    blocks = [leaf]
+    for _ in range(6):  # 4 KiB times 100^6
+        parts = tuple(Link(at, "", size) for _ in range(100))
+        data = message(Message(Kind.FILE, file_bytes=size * 100, block_bytes=(size,) * 100))
+        node = Block.sealed(DAG_PB, encode(Node(parts, data)))
+        blocks.insert(0, node)
+        at, size = node.cid, size * 100
+    imported(store, blocks)
+    assert store.dag.file(blocks[0].cid) is None
+    assert store.usage().bytes_ < 200_000
+    assert store.dag.read(leaf.cid) == leaf.data
+
+
+def test_an_incomplete_file_is_kept_as_blocks_and_made_whole_by_the_rest(store: Store) -> None:
+    content = contents(200_000)
+    blocks = file_blocks(content, SMALL)
+    imported(store, blocks[: len(blocks) // 2])
+    assert store.dag.file(blocks[0].cid) is None
+    for block in blocks[: len(blocks) // 2]:
+        assert store.dag.read(block.cid) == block.data
+    with pytest.raises(BlockMissing):
+        store.dag.read(blocks[-1].cid)
+    imported(store, blocks)
+    blob = store.dag.file(blocks[0].cid)
+    assert blob is not None
+    assert blob.read(0, blob.size_bytes) == content
+
+
+def test_v0_and_v1_name_one_block_and_identity_names_need_no_store(store: Store) -> None:
+    block = Block.sealed(DAG_PB, encode(Node((), b"\x08\x01")), version=0)
+    store.dag.put([block])
+    assert store.dag.read(block.cid.as_v1()) == block.data
+    assert store.dag.read(Cid.parse("bafkqaaa")) == b""
+    assert store.dag.has(Cid.parse("bafkqaaa"))
+
+
+def test_a_blob_that_a_block_lies_in_is_not_removed_but_by_force(store: Store) -> None:
+    block = Block.sealed(RAW, b"some bytes")
+    store.dag.put([block])
+    blob = store.dag.file(block.cid)
+    assert blob is not None
+    with pytest.raises(Conflict):
+        store.rm(blob.root)
+    store.rm(blob.root, force=True)
+    with pytest.raises(BlockMissing):
+        store.dag.read(block.cid)
+    store.dag.put([block])
+    assert store.dag.read(block.cid) == block.data
+
+
+def test_evicted_blocks_are_missing_until_they_are_put_again(store: Store) -> None:
+    block = Block.sealed(RAW, b"some bytes")
+    store.dag.put([block])
+    blob = store.dag.file(block.cid)
+    assert blob is not None
+    store.evict(blob.root)
+    assert not store.dag.has(block.cid)
+    store.dag.put([block])
+    assert store.dag.read(block.cid) == block.data
+
+
+def test_names_of_a_blob_tell_the_whole_file_and_the_leaves_in_it(store: Store) -> None:
+    blocks = file_blocks(contents(20_000), SMALL)
+    imported(store, blocks)
+    blob = store.dag.file(blocks[0].cid)
+    assert blob is not None
+    names = dict(store.dag.names_of(blob.root))
+    assert names[blocks[0].cid.multihash]
+    leaves = [block.cid.multihash for block in blocks if block.cid.codec == RAW]
+    assert leaves
+    assert not any(names[leaf] for leaf in leaves)
+
+
+def test_roots_of_dags_come_and_go(store: Store) -> None:
+    cid = Cid.parse("bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi")
+    store.dag.pin(cid, Root.pin("site"))
+    store.dag.pin(cid, Root.account("alice", "mine"))
+    assert {(each.cid, each.root.owner) for each in store.dag.roots()} == {(cid, "site"), (cid, "alice")}
+    assert store.dag.unpin(cid, Root.pin("site"))
+    assert not store.dag.unpin(cid, Root.pin("site"))
+    assert [root.owner for root in store.dag.roots_of(cid)] == ["alice"]
+
+
+@pytest.mark.parametrize("profile", [UNIXFS_V1_2025, UNIXFS_V0_2015], ids=lambda profile: profile.name)
+def test_stored_bytes_are_little_more_than_the_payload(store: Store, profile: Profile) -> None:
+    content = contents(5_000_000)
+    blocks = file_blocks(content, profile)
+    directory = build_directory(profile, [Entry("file", blocks[0].cid, 5_000_000)])
+    imported(store, [*directory.blocks, *blocks])
+    usage = store.usage()
+    used = usage.bulk_used_bytes - usage.bulk_free_bytes + usage.index_used_bytes - usage.index_free_bytes
+    assert used <= 1.1 * len(content)
+
+
+def test_a_store_that_never_held_a_block_is_marked_when_the_first_comes(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Store.open(data):
+        pass
+    old = store_format.unpack((data / "format").read_bytes(), "")
+    (data / "format").write_bytes(store_format.pack(replace(old, needed_features=0)))
+    with Store.open(data) as store:
+        store.put_bytes(b"a blob")
+        assert store_format.unpack((data / "format").read_bytes(), "").needed_features == 0
+        store.dag.put([Block.sealed(RAW, b"a block")])
+    marked = store_format.unpack((data / "format").read_bytes(), "")
+    assert marked.needed_features == store_format.FEATURE_BLOCKS
+    assert marked.store_id == old.store_id

@@ -1,0 +1,206 @@
+"""The sweep of blocks, against a model: what a root reaches stays, whatever happens between its steps."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from blockstore import Root, Store, StoreSettings
+from blockstore.dag_sweep import DagSweep
+from content.block import Block, BlockMissing
+from content.cid import DAG_CBOR, RAW, Cid
+from content.dag_cbor import encode
+from content.links import links
+from durable import Durability
+
+LEASE_S = 100.0
+
+
+class Clock:
+    """A clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def now_s(self) -> float:
+        return self.now
+
+    def tick_s(self) -> float:
+        return self.now
+
+
+def node(number: int, below: list[Cid]) -> Block:
+    return Block.sealed(DAG_CBOR, encode({"n": number, "links": list(below)}))
+
+
+class SweepMachine(RuleBasedStateMachine):
+    """Blocks in a DAG, pins that come and go, and a sweep that is always somewhere in the middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="sweep-"))
+        self.clock = Clock()
+        settings_ = StoreSettings(durability=Durability.NONE, lease_s=LEASE_S)
+        self.store = Store.open(self.folder / "data", settings_, self.clock)
+        self.blocks: list[Block] = []
+        self.put_at: dict[bytes, float] = {}
+        self.pinned: set[Cid] = set()
+        self.sweep: Iterator[Any] | None = None
+
+    @initialize()
+    def begin(self) -> None:
+        self.blocks = [Block.sealed(RAW, b"leaf %d" % index) for index in range(4)]
+        for index in range(8):
+            below = [block.cid for block in self.blocks[index % 3 :: 3]][-3:]
+            self.blocks.append(node(index, below))
+
+    @rule(index=st.integers(0, 11))
+    def put(self, index: int) -> None:
+        """As a walker does: a block, and everything below it that is here is asked to stay."""
+        block = self.blocks[index]
+        self.store.dag.put([block])
+        self.put_at[block.cid.multihash] = self.clock.now
+
+    @rule(index=st.integers(4, 11))
+    def pin(self, index: int) -> None:
+        self.store.dag.pin(self.blocks[index].cid, Root.pin())
+        self.pinned.add(self.blocks[index].cid)
+
+    @precondition(lambda self: self.pinned)
+    @rule(data=st.data())
+    def unpin(self, data: st.DataObject) -> None:
+        cid = data.draw(st.sampled_from(sorted(self.pinned)))
+        self.store.dag.unpin(cid, Root.pin())
+        self.pinned.discard(cid)
+
+    @rule(seconds=st.sampled_from([1.0, LEASE_S / 2, LEASE_S * 2]))
+    def wait(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @rule(steps=st.integers(1, 4))
+    def step(self, steps: int) -> None:
+        if self.sweep is None:
+            self.sweep = DagSweep(self.store.backing, self.store.dag).steps()
+        for _ in range(steps):
+            if next(self.sweep, self) is self:
+                self.sweep = None
+                return
+
+    def reachable(self) -> set[bytes]:
+        """Multihashes of blocks here that a pin reaches over blocks that are here."""
+        by_name = {block.cid.multihash: block for block in self.blocks}
+        found: set[bytes] = set()
+        waiting = list(self.pinned)
+        while waiting:
+            cid = waiting.pop()
+            if cid.multihash in found or cid.multihash not in self.here:
+                continue
+            found.add(cid.multihash)
+            waiting += links(cid, by_name[cid.multihash].data)
+        return found
+
+    @property
+    def here(self) -> set[bytes]:
+        return {block.cid.multihash for block in self.blocks if self.store.dag.has(block.cid)}
+
+    @invariant()
+    def what_is_here_reads_back_and_what_was_put_lately_is_here(self) -> None:
+        for block in self.blocks:
+            if self.store.dag.has(block.cid):
+                assert self.store.dag.read(block.cid) == block.data
+            at = self.put_at.get(block.cid.multihash)
+            if at is not None and self.clock.now - at < LEASE_S / 2:
+                assert self.store.dag.has(block.cid), "put lately"
+
+    @rule()
+    def a_whole_sweep_leaves_what_is_kept_and_only_that(self) -> None:
+        if self.sweep is not None:
+            for _ in self.sweep:
+                pass
+            self.sweep = None
+        kept = self.reachable()
+        before = self.here
+        self.store.sweep()
+        after = self.here
+        assert kept <= after, "nothing that a pin reaches goes"
+        fresh = {name for name, at in self.put_at.items() if self.clock.now - at < LEASE_S}
+        assert after - kept <= fresh, "nothing else stays beyond its lease"
+        assert after <= before
+
+    def teardown(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.folder)
+
+
+SweepMachine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestSweepModel = SweepMachine.TestCase
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    chosen = StoreSettings(durability=Durability.NONE, lease_s=LEASE_S)
+    with Store.open(tmp_path / "data", chosen, clock) as opened:
+        yield opened
+
+
+def test_a_pin_accepted_between_mark_and_deletion_keeps_its_blocks(store: Store, clock: Clock) -> None:
+    leaf = Block.sealed(RAW, b"leaf")
+    root = node(1, [leaf.cid])
+    store.dag.put([leaf, root])
+    clock.now += 2 * LEASE_S
+    sweep = DagSweep(store.backing, store.dag)
+    drop = sweep._drop
+
+    def pinned_just_before(suspects: list[bytes], ceiling: int) -> list[bytes] | None:
+        sweep._drop = drop  # type: ignore[method-assign]
+        store.dag.pin(root.cid, Root.pin())
+        return drop(suspects, ceiling)
+
+    sweep._drop = pinned_just_before  # type: ignore[method-assign]
+    for _ in sweep.steps():
+        pass
+    assert store.dag.read(root.cid) == root.data
+    assert store.dag.read(leaf.cid) == leaf.data
+    assert sweep.dropped == 0
+
+
+def test_the_bytes_of_swept_blocks_are_freed_with_them(store: Store, clock: Clock) -> None:
+    store.dag.put([Block.sealed(RAW, bytes([index]) * 1000) for index in range(50)])
+    assert store.usage().blobs == 50
+    clock.now += 2 * LEASE_S
+    report = store.sweep()
+    assert (report.removed_blocks, report.removed_blobs) == (50, 50)
+    assert store.usage().bytes_ == 0
+
+
+def test_an_inner_block_that_cannot_be_read_stops_the_sweep_of_blocks(store: Store, clock: Clock) -> None:
+    leaf, other = Block.sealed(RAW, b"leaf"), Block.sealed(RAW, b"other")
+    root = node(1, [leaf.cid])
+    store.dag.put([leaf, other, root])
+    store.dag.pin(root.cid, Root.pin())
+    blob = store.dag.slice(root.cid)
+    assert blob is not None
+    store.evict(blob.blob.root)
+    clock.now += 2 * LEASE_S
+    store.sweep()
+    assert store.dag.read(leaf.cid) == leaf.data, "whether the root links to it is unknown"
+    store.dag.put([root])
+    clock.now += 2 * LEASE_S
+    store.sweep()
+    assert store.dag.has(leaf.cid)
+    assert not store.dag.has(other.cid)
+    with pytest.raises(BlockMissing):
+        store.dag.read(other.cid)
