@@ -136,18 +136,34 @@ class Importing:
         self.report.files += 1
 
     def _flatten(self, cid: Cid) -> None:
-        """Make a file whole whose leaves lie here and there. Leaves it alone where one is missing."""
-        run = _Run(self._dag, self._landings, cid, moves=True)
-        try:
-            run.copy_all()
-        except (BlockMissing, BadRequest, Unverified, _TooOften):
-            run.flat.abort()
-            return
-        except EdgeError:
-            run.flat.abort()
-            raise
-        run.flat.finish_soon(cid)
-        self.report.files += 1
+        self.report.files += _flatten(self._dag, self._landings, cid)
+
+
+def flatten(dag: Dag, cid: Cid) -> bool:
+    """Make a file whole whose leaves lie here and there, if all are here; whether that was done."""
+    if cid.codec != codecs.DAG_PB or dag.file(cid) is not None:
+        return False
+    landings = Landings()
+    done = _flatten(dag, landings, cid)
+    landings.wait()
+    return done
+
+
+def _flatten(dag: Dag, landings: Landings, cid: Cid) -> bool:
+    run = _Run(dag, landings, cid, moves=True)
+    try:
+        run.copy_all()
+    except (BlockMissing, BadRequest, Unverified, _TooOften):
+        run.flat.abort()
+        return False
+    except EdgeError:
+        run.flat.abort()
+        raise
+    if not run.flat.leaf_count:
+        run.flat.abort()
+        return False
+    run.flat.finish_soon(cid)
+    return True
 
 
 class _TooOften(Exception):

@@ -23,7 +23,11 @@ class GatewaySettings:
         metadata=_doc('JSON {"domains": {host: "/ipfs/…"}} of domains served without asking the DNS'),
     )
     dnslink_dns: bool = field(
-        default=True, metadata=_doc("ask the DNS for DNSLinks of names that are not in the file")
+        default=True, metadata=_doc("ask the DNS for /ipns/<domain> when a domain is not in the file")
+    )
+    dnslink_hosts: bool = field(
+        default=False,
+        metadata=_doc("ask the DNS whether an unknown Host is a DNSLink website; slower for such hosts"),
     )
     trusted_proxies: tuple[str, ...] = field(
         default=("127.0.0.0/8", "::1/128"),

@@ -1,5 +1,6 @@
 """The one place that knows both sides of every port: a store, its tokens and what serves them."""
 
+import ssl
 from dataclasses import dataclass
 
 from blockstore import Store
@@ -11,8 +12,13 @@ from gateway.hosts import Hosts
 from gateway.mutable import Names
 from gateway.routing_answer import Routing
 from handshake.tokens import Tokens
+from net.dnslink import lookup
+from net.guard import Guard
+from net.outbound import Outbound, OutboundLimits
 from node.start import Start
+from origins.fetcher import Fetcher
 from runtime.clock import SystemClock
+from runtime.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +28,12 @@ class Appliance:
     store: Store
     tokens: Tokens
     app: Gateway
+    fetcher: Fetcher | None
 
     def close(self) -> None:
         """Finish the writes in flight and close everything. Blocks until they are durable."""
+        if self.fetcher is not None:
+            self.fetcher.close()
         self.tokens.close()
         self.store.close()
 
@@ -35,10 +44,31 @@ def assemble(start: Start) -> Appliance:
     store = Store.open(start.node.data, start.store)
     tokens = Tokens.open(start.node.data)
     links = DnsLinks.load(start.gateway.dnslink_file, clock.tick_s)
-    hosts = Hosts(start.gateway.subdomain_hosts, start.gateway.trusted_proxies, links.is_known)
+    may_dial = not start.node.offline
+    asks_dns = may_dial and start.gateway.dnslink_dns and start.gateway.dnslink_hosts
+    hosts = Hosts(
+        start.gateway.subdomain_hosts,
+        start.gateway.trusted_proxies,
+        links.is_known,
+        lambda host: asks_dns and not links.is_known(host) and not links.is_absent(host),
+    )
     names = Names(store.dag, links, clock.now_s)
     deny = Denylist.load(start.gateway.denylists, store.dag)
-    content = ContentApp(store.dag, hosts, names, deny, None)
+    fetcher = _fetcher(start, store, names, links, clock) if may_dial else None
+    content = ContentApp(store.dag, hosts, names, deny, fetcher)
     routing = Routing(store.dag, names, deny, tokens, "")
     rules = AccessRules(anonymous_read=start.node.anonymous_read, max_misses=start.gateway.max_misses)
-    return Appliance(store, tokens, Gateway(store, tokens, rules, content, routing))
+    return Appliance(store, tokens, Gateway(store, tokens, rules, content, routing), fetcher)
+
+
+def _fetcher(start: Start, store: Store, names: Names, links: DnsLinks, clock: SystemClock) -> Fetcher:
+    settings = start.origins
+    try:
+        tls = ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as fault:
+        raise UsageError(
+            f"the certificate authorities cannot be read: {fault}", where="origins.ca_file"
+        ) from None
+    outbound = Outbound(Guard(settings.allow_nets), OutboundLimits(), tls)
+    resolver = lookup if start.gateway.dnslink_dns else None
+    return Fetcher(store, outbound, settings, clock, names, links, resolver)

@@ -20,6 +20,7 @@ from net.access_log import LogSettings
 from net.limits import HttpLimits
 from node.layers import Layers, Setting
 from node.values import Address, address
+from origins.settings import OriginSettings
 from runtime.errors import UsageError
 
 _WORKERS_MAX: Final = 127  # two slots a worker on a board of 256, one left for the keeper (runtime.board)
@@ -89,6 +90,7 @@ SECTIONS: Final[Mapping[str, type]] = {
     "http": HttpLimits,
     "log": LogSettings,
     "gateway": GatewaySettings,
+    "origins": OriginSettings,
 }
 
 
@@ -101,6 +103,7 @@ class Config:
     http: HttpLimits
     log: LogSettings
     gateway: GatewaySettings
+    origins: OriginSettings
     settings: tuple[Setting, ...]
     file: Path | None
     _environ: Mapping[str, str] = field(repr=False)
@@ -136,8 +139,16 @@ def load(config_file: Path | None, environ: Mapping[str, str], flags: Mapping[st
     http, http_settings = layers.section("http")
     log, log_settings = layers.section("log")
     gateway, gateway_settings = layers.section("gateway")
-    settings = (*node_settings, *store_settings, *http_settings, *log_settings, *gateway_settings)
-    return Config(node, store, http, log, gateway, settings, path, environ, dict(flags))
+    origins, origin_settings = layers.section("origins")
+    settings = (
+        *node_settings,
+        *store_settings,
+        *http_settings,
+        *log_settings,
+        *gateway_settings,
+        *origin_settings,
+    )
+    return Config(node, store, http, log, gateway, origins, settings, path, environ, dict(flags))
 
 
 def _found(environ: Mapping[str, str]) -> Path | None:

@@ -19,6 +19,7 @@ from gateway.settings import GatewaySettings
 from net.access_log import LogSettings
 from net.limits import HttpLimits
 from node.config import NodeSettings
+from origins.settings import OriginSettings
 from runtime.errors import EdgeError
 
 READY_LINE: Final = b"ready\n"
@@ -33,6 +34,7 @@ class Start:
     http: HttpLimits
     log: LogSettings
     gateway: GatewaySettings
+    origins: OriginSettings
     slot: int
     plain_fd: int | None
     tls_fd: int | None

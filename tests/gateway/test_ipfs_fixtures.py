@@ -1,4 +1,4 @@
-"""A running node over public gateway fixtures: what path, subdomain, DNSLink and trustless gateways promise."""
+"""A running node over public fixtures: what path, subdomain, DNSLink and trustless gateways promise."""
 
 import io
 import json
