@@ -20,14 +20,14 @@ from blockstore.block_rows import BlockRow, BlockRows
 from blockstore.doomed import clear_soon
 from blockstore.health import handle
 from blockstore.ingest import Ingest
-from blockstore.landing import Put
+from blockstore.landings import Landings
 from blockstore.records import BlobState, RootKind
 from blockstore.roots import Root
 from content.block import Block, BlockMissing
 from content.cid import RAW, Cid
 from content.multihash import IDENTITY
 from durable import Txn
-from runtime.errors import BlobDamaged, EdgeError, NotFound
+from runtime.errors import BlobDamaged, NotFound
 
 _MEMO: Final = 65_536  # about 600 bytes each
 _PAGE: Final = 256
@@ -163,7 +163,7 @@ class Dag:
             self.put_soon(block, waiting)
         waiting.wait()
 
-    def put_soon(self, block: Block, landings: "Landings", *, moves: bool = False) -> bool:
+    def put_soon(self, block: Block, landings: Landings, *, moves: bool = False) -> bool:
         """As `put` for one block, not waiting: `landings` collects how it ends. False when it is here."""
         if block.cid.is_identity:
             return False
@@ -340,41 +340,6 @@ class Dag:
                 found.append(cursor.key())
                 more = cursor.next()
         return found
-
-
-class Landings:
-    """Waits for many puts whose ends come on the writer thread; the first failure is raised."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Condition()
-        self._open = 0
-        self._failure: EdgeError | None = None
-
-    def expect(self) -> Callable[[Put | EdgeError], None]:
-        """One more put is under way; returns what it calls at its end."""
-        with self._lock:
-            self._open += 1
-        return self._ended
-
-    def _ended(self, outcome: Put | EdgeError) -> None:
-        with self._lock:
-            self._open -= 1
-            if isinstance(outcome, EdgeError) and self._failure is None:
-                self._failure = outcome
-            if not self._open:
-                self._lock.notify_all()
-
-    def check(self) -> None:
-        """Raise what has failed so far."""
-        if self._failure is not None:
-            raise self._failure
-
-    def wait(self) -> None:
-        """Return when every put has ended; raises the first failure."""
-        with self._lock:
-            while self._open:
-                self._lock.wait()
-        self.check()
 
 
 def in_blob(row: BlockRow, blob: bytes) -> BlockRow:

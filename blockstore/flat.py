@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from blockstore.block_rows import FRAME_BYTES_MAX, BlockRow, FileRow
-from blockstore.dag import Dag, Landings, in_blob
+from blockstore.dag import Dag, in_blob
 from blockstore.ingest import Ingest
 from blockstore.landing import Put
+from blockstore.landings import Landings
 from blockstore.roots import Root
 from content.block import Block
 from content.cid import Cid

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from blockstore.block_rows import FRAME_BYTES_MAX
-from blockstore.dag import Dag, Landings
+from blockstore.dag import Dag
 from blockstore.flat import MAX_LEAVES, Flat
+from blockstore.landings import Landings
 from content import cid as codecs
 from content.block import Block, BlockMissing
 from content.cid import Cid

@@ -22,8 +22,8 @@ from typing import Final, Protocol
 from urllib.parse import quote
 
 from blockstore import Store
-from blockstore.dag import Landings
 from blockstore.importing import flatten
+from blockstore.landings import Landings
 from content import ipns
 from content.block import MAX_BLOCK_BYTES, Block
 from content.car import CarReader

@@ -15,8 +15,8 @@ from typing import BinaryIO, Final
 import click
 
 from blockstore import Root, Store
-from blockstore.dag import Landings
 from blockstore.flat import Flat
+from blockstore.landings import Landings
 from content.cid import Cid
 from content.unixfs.build_directory import Entry, build_directory, build_symlink
 from content.unixfs.build_file import FileBuilder, FileMade, LeafMade, Made
