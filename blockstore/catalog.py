@@ -49,6 +49,7 @@ class Catalog:
         self.files = tables["files"]
         self.dagroots = tables["dagroots"]
         self.names = tables["names"]
+        self.waiting = tables["waiting"]
 
     # Reading
 

@@ -23,6 +23,7 @@ from blockstore.ingest import Ingest
 from blockstore.landings import Landings
 from blockstore.records import BlobState, RootKind
 from blockstore.roots import Root
+from blockstore.waiting import Waiting
 from content.block import Block, BlockMissing
 from content.cid import RAW, Cid
 from content.multihash import IDENTITY
@@ -73,6 +74,7 @@ class Dag:
         self._backing = backing
         self._add_feature = add_feature
         self.rows = BlockRows(backing.catalog, int(backing.settings.lease_s * _SECOND_MS))
+        self.waiting = Waiting(backing.catalog)
         self._memo: dict[bytes, Slice] = {}
         self._memo_generation = 0
         self._marked = threading.Event()
@@ -176,7 +178,8 @@ class Dag:
         multihash = block.cid.multihash
 
         def also(txn: Txn, root: bytes) -> None:
-            self.rows.put(txn, multihash, in_blob(row, root), self._backing.now_ms())
+            if self.rows.put(txn, multihash, in_blob(row, root), self._backing.now_ms()):
+                self.waiting.arrived(txn, multihash)
 
         ingest.finish_soon(landings.expect(), root=Root.block(multihash), also=also)
         return True
@@ -197,6 +200,12 @@ class Dag:
             self._backing.writer.run(index=index)
             return touched[0]
         return True
+
+    def wait_for(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Note (missing block, root of the file that lacks it) pairs by multihash; durable on return."""
+        if pairs:
+            self.mark_store()
+            self._backing.writer.run(index=lambda txn: self.waiting.note(txn, pairs))
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch, by the store's clock."""

@@ -78,9 +78,9 @@ class DagSweep:
                 return
         yield from self._drop_expired_roots()
         yield from self._mark_roots()
-        if self._blind:
-            return
-        yield from self._drop_unmarked(ceiling)
+        if not self._blind:
+            yield from self._drop_unmarked(ceiling)
+        yield from self._settle_waiting()
 
     def _drop_expired_roots(self) -> Iterator[None]:
         now_s = self._backing.clock.now_s()
@@ -149,6 +149,19 @@ class DagSweep:
             if not after:
                 return
             yield
+
+    def _settle_waiting(self) -> Iterator[None]:
+        """Look through the notes of files that lack a block."""
+        after = [b""]
+
+        def index(txn: Txn) -> None:
+            after[:] = [self._dag.waiting.settle(txn, self._rows, after[0], _SCAN_ROWS)]
+
+        while True:
+            self._backing.writer.run(index=index, frees=True)
+            yield
+            if not after[0]:
+                return
 
     def _suspects(self, after: bytes, ceiling: int) -> tuple[list[bytes], bytes]:
         found: list[bytes] = []

@@ -80,7 +80,8 @@ class Flat:
             for part in parts:
                 dag.rows.drop_file(txn, part)
             for multihash, row in leaves.items():
-                dag.rows.put(txn, multihash, in_blob(row, blob), now_ms, moves=moves)
+                if dag.rows.put(txn, multihash, in_blob(row, blob), now_ms, moves=moves):
+                    dag.waiting.arrived(txn, multihash)
             if root is not None:
                 dag.rows.put_file(txn, root.multihash, FileRow(blob, size), now_ms)
             freed.extend(dag.release(txn, left))

@@ -12,6 +12,7 @@ Invariants
     that stand for huge files stay blocks.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -94,10 +95,9 @@ class Importing:
         """End the import: everything added is durable when it returns, and complete files are whole."""
         self._end_run()
         self._landings.wait()
-        for cid in self._unfinished.values():
-            if cid.multihash not in self._inner:
-                self._flatten(cid)
-        self._landings.wait()
+        open_files = [cid for cid in self._unfinished.values() if cid.multihash not in self._inner]
+        self.report.files += _flatten_all(self._dag, self._landings, open_files)
+        self.report.files += flatten_woken(self._dag)
         return self.report
 
     def __enter__(self) -> "Importing":
@@ -136,25 +136,43 @@ class Importing:
         self._unfinished.pop(run.root.multihash, None)
         self.report.files += 1
 
-    def _flatten(self, cid: Cid) -> None:
-        self.report.files += _flatten(self._dag, self._landings, cid)
-
 
 def flatten(dag: Dag, cid: Cid) -> bool:
-    """Make a file whole whose leaves lie here and there, if all are here; whether that was done."""
+    """Make a file whole whose leaves lie here and there, if all are here; whether that was done.
+
+    A file that lacks a block is looked at again when that block comes (`blockstore.waiting`).
+    """
     if cid.codec != codecs.DAG_PB or dag.file(cid) is not None:
         return False
-    landings = Landings()
-    done = _flatten(dag, landings, cid)
+    return _flatten_all(dag, Landings(), [cid]) == 1
+
+
+def flatten_woken(dag: Dag) -> int:
+    """Make the files whole whose missing block has come; returns how many are whole now."""
+    made = 0
+    while woken := dag.waiting.take_woken():
+        made += _flatten_all(dag, Landings(), [Cid.v1(codecs.DAG_PB, multihash) for multihash in woken])
+    return made
+
+
+def _flatten_all(dag: Dag, landings: Landings, files: Sequence[Cid]) -> int:
+    lacking: list[tuple[bytes, bytes]] = []
+    made = sum(_flatten(dag, landings, cid, lacking) for cid in files if dag.file(cid) is None)
     landings.wait()
-    return done
+    dag.wait_for(lacking)
+    return made
 
 
-def _flatten(dag: Dag, landings: Landings, cid: Cid) -> bool:
+def _flatten(dag: Dag, landings: Landings, cid: Cid, lacking: list[tuple[bytes, bytes]]) -> bool:
+    """One file; the block it lacks goes to `lacking`."""
     run = _Run(dag, landings, cid, moves=True)
     try:
         run.copy_all()
-    except (BlockMissing, BadRequest, Unverified, _TooOften):
+    except BlockMissing as missing:
+        run.flat.abort()
+        lacking.append((missing.cid.multihash, cid.multihash))
+        return False
+    except (BadRequest, Unverified, _TooOften):
         run.flat.abort()
         return False
     except EdgeError:

@@ -28,6 +28,7 @@ TABLES: Final = (
     "files",  # multihash of a UnixFS file's root -> the blob that is the whole file
     "dagroots",  # CID, kind, owner -> RootRow: why a DAG is kept
     "names",  # multihash of an IPNS name -> its newest record
+    "waiting",  # multihash of a block, multihash of a file's root that lacks it -> "" (blockstore.waiting)
 )
 HASH_BYTES: Final = 32
 NAME_BYTES_MAX: Final = 1024  # of a root's name: a path or a label, not a document

@@ -20,6 +20,7 @@ from blockstore.catalog import Catalog
 from blockstore.dag import Dag
 from blockstore.dag_sweep import DagSweep
 from blockstore.doomed import ClearStep
+from blockstore.importing import flatten_woken
 from blockstore.records import HASH_BYTES, BlobRow, RangeRow
 from blockstore.roots import root_from
 from durable import Environment, Table, Txn
@@ -78,6 +79,7 @@ class Sweep:
             yield
         self.report.removed_blocks = sweep.dropped
         self.report.expired_roots += sweep.expired_roots
+        flatten_woken(self._dag)
 
     # Blobs without roots
 

@@ -9,7 +9,7 @@ import pytest
 
 from blockstore import Root, Store, StoreSettings
 from blockstore import format as store_format
-from blockstore.importing import Importing
+from blockstore.importing import Importing, flatten_woken
 from content.block import Block, BlockMissing
 from content.cid import DAG_PB, RAW, Cid
 from content.dag_pb import Link, Node, encode
@@ -145,6 +145,48 @@ def test_an_incomplete_file_is_kept_as_blocks_and_made_whole_by_the_rest(store: 
     blob = store.dag.file(blocks[0].cid)
     assert blob is not None
     assert blob.read(0, blob.size_bytes) == content
+
+
+def is_whole(store: Store, root: Cid, content: bytes) -> bool:
+    blob = store.dag.file(root)
+    return blob is not None and blob.read(0, blob.size_bytes) == content
+
+
+@PROFILES
+def test_a_file_that_comes_in_two_imports_is_made_whole_by_the_second(store: Store, profile: Profile) -> None:
+    content = contents(200_000)
+    root, *rest = file_blocks(content, profile)
+    imported(store, [root, *rest[1::2]])
+    assert not is_whole(store, root.cid, content)
+    imported(store, rest[::2])
+    assert is_whole(store, root.cid, content)
+
+
+def test_a_block_that_comes_alone_wakes_the_files_that_lack_it(store: Store) -> None:
+    content = contents(50_000)
+    root, *rest = file_blocks(content, SMALL)
+    imported(store, [root, *rest[:-2]])
+    store.dag.put([rest[-2]])
+    assert flatten_woken(store.dag) == 0, "one more is missing"
+    store.dag.put([rest[-1]])
+    assert flatten_woken(store.dag) == 1
+    assert is_whole(store, root.cid, content)
+
+
+def test_the_sweep_wakes_what_another_process_forgot_and_drops_notes_of_what_is_gone(tmp_path: Path) -> None:
+    settings = StoreSettings(durability=Durability.NONE, lease_s=3600)
+    content = contents(50_000)
+    root, *rest = file_blocks(content, SMALL)
+    with Store.open(tmp_path / "data", settings) as store:
+        imported(store, [root, *rest[:-1]])
+        store.dag.put([rest[-1]])  # and nobody flattens before this process ends
+    with Store.open(tmp_path / "data", settings) as store:
+        assert not is_whole(store, root.cid, content)
+        store.sweep()
+        assert is_whole(store, root.cid, content)
+        store.sweep()
+        with store.backing.index.reading() as txn:
+            assert txn.stat(store.backing.catalog.waiting)["entries"] == 0
 
 
 def test_v0_and_v1_name_one_block_and_identity_names_need_no_store(store: Store) -> None:
