@@ -66,7 +66,7 @@ class DagSweep:
         self._marks: dict[int, _Marks] = {}  # by codec: the same bytes under another codec have other links
         self._marked_roots: set[bytes] = set()
         self._serial = -1
-        self._blind = False
+        self.unreadable: Cid | None = None  # a block that hides what it links to
         self.dropped = 0
         self.expired_roots = 0
 
@@ -78,7 +78,7 @@ class DagSweep:
                 return
         yield from self._drop_expired_roots()
         yield from self._mark_roots()
-        if not self._blind:
+        if self.unreadable is None:
             yield from self._drop_unmarked(ceiling)
         yield from self._settle_waiting()
 
@@ -111,8 +111,7 @@ class DagSweep:
                 try:
                     row = self._rows.block(txn, cid.multihash)
                 except BlobDamaged:
-                    row = None
-                    self._blind = True
+                    row, self.unreadable = None, cid
             if row is None or not self._marks.setdefault(cid.codec, _Marks()).add(row.ordinal):
                 continue  # not here: nothing below it is known, and nothing is here because of it
             if cid.codec not in _LEAVES:
@@ -125,7 +124,7 @@ class DagSweep:
         try:
             return links(cid, self._dag.read(cid))
         except (BlockMissing, BlobDamaged):
-            self._blind = True  # its row is here and its bytes are not: what it keeps cannot be told
+            self.unreadable = cid  # its row is here and its bytes are not: what it keeps cannot be told
             return ()
         except BadRequest:
             return ()  # verified, and not of its codec: it links to nothing
@@ -140,7 +139,7 @@ class DagSweep:
                 left = self._drop(suspects, ceiling)
                 if left is None:
                     yield from self._mark_roots()
-                    if self._blind:
+                    if self.unreadable is not None:
                         return
                     suspects = [each for each in suspects if not self._is_marked(each)]
                 else:

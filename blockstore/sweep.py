@@ -44,6 +44,7 @@ class SweepReport:
     expired_partials: int = 0
     orphans: int = 0
     cleared: int = 0
+    unreadable: str = ""  # CID of a block that hides what it links to: no block was removed because of it
 
 
 class Sweep:
@@ -79,6 +80,7 @@ class Sweep:
             yield
         self.report.removed_blocks = sweep.dropped
         self.report.expired_roots += sweep.expired_roots
+        self.report.unreadable = "" if sweep.unreadable is None else sweep.unreadable.text()
         flatten_woken(self._dag)
 
     # Blobs without roots

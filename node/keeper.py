@@ -14,7 +14,7 @@ from typing import Final
 
 import uvloop
 
-from blockstore import Store
+from blockstore import Store, SweepReport
 from node.admin import Admin
 from node.admin_guard import HostGuard
 from node.start import Start, on_stop, received, refused, say_ready
@@ -64,18 +64,24 @@ class Chores:
 
     def _do(self, name: str) -> None:
         """Run one chore to its end, resting after each step so that it takes a fixed share of a core."""
+        report: object = None
         steps: Iterator[object] = (
             self._store.sweep_steps() if name == "sweep" else self._store.scrub_steps(resume=True)
         )
         try:
             before_s = self._clock.tick_s()
-            for _ in steps:
+            for report in steps:
                 worked_s = self._clock.tick_s() - before_s
                 if self._stopping.wait(worked_s * _REST_PER_WORK):
                     return
                 before_s = self._clock.tick_s()
         except EdgeError as error:
             log.error("%s stopped: %s (%s)", name, error.message, error.where)
+        else:
+            if isinstance(report, SweepReport) and report.unreadable:
+                log.warning(
+                    "no block was swept: %s cannot be read, what it links to is unknown", report.unreadable
+                )
 
 
 async def _serve(start: Start, store: Store) -> None:

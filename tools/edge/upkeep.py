@@ -30,6 +30,11 @@ def gc(invocation: Invocation) -> None:
         f"{report.looked_at - report.removed_blobs} kept"
     )
     invocation.out.record(dataclasses.asdict(report), plain)
+    if report.unreadable:
+        invocation.out.note(
+            f"no block was removed: {report.unreadable} cannot be read, so nobody knows what it links to; "
+            "put it again, or unpin the DAGs above it"
+        )
 
 
 @click.command()
