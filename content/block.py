@@ -9,7 +9,7 @@ from typing import Final
 
 from content import multihash
 from content.cid import Cid
-from runtime.errors import NotFound, TooLarge, Unverified
+from runtime.errors import BadRequest, NotFound, TooLarge, Unverified
 
 # Beyond 2 MiB no other implementation takes a block: bitswap and the trustless gateways refuse it
 MAX_BLOCK_BYTES: Final = 2 << 20
@@ -31,7 +31,13 @@ class Block:
                 where=cid.text(),
                 hint="split the content into smaller blocks",
             )
-        if not multihash.verify(cid.multihash, data):
+        try:
+            fits = multihash.verify(cid.multihash, data)
+        except BadRequest as error:
+            raise BadRequest(
+                f"the block cannot be checked: {error.message}", where=cid.text(), hint=error.hint
+            ) from None
+        if not fits:
             raise Unverified("the bytes do not match the CID", where=cid.text(), hint="nothing was kept")
         return cls(cid, data)
 

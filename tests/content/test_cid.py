@@ -108,6 +108,10 @@ def test_a_block_exists_only_when_its_bytes_match() -> None:
         Block.verified(block.cid, bytes(MAX_BLOCK_BYTES + 1))
     with pytest.raises(TooLarge):
         Block.sealed(RAW, bytes(MAX_BLOCK_BYTES + 1))
+    unknown = Cid.v1(RAW, multihash.wrap(0x1B, bytes(32)))
+    with pytest.raises(BadRequest, match="0x1b is not known") as caught:
+        Block.verified(unknown, b"bytes")
+    assert caught.value.where == unknown.text()
 
 
 @given(st.binary(max_size=80))
@@ -120,6 +124,38 @@ def test_bytes_that_are_read_as_a_cid_are_written_the_same(raw: bytes) -> None:
     assert Cid.from_bytes(cid.raw) == cid
 
 
-@given(st.binary(max_size=40), st.sampled_from("079fFvVtTbBcChmMuUkKzZ"))
+@given(st.binary(max_size=40), st.sampled_from(multibase.PREFIXES))
 def test_multibase_writes_what_it_reads(data: bytes, base: str) -> None:
     assert multibase.decode(multibase.encode(base, data)) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("RBB8", b"AB"), ("R%69 VD92EX0", b"Hello!!"), ("RUJCLQE7W581", b"base-45"), ("RQED8WEX0", b"ietf!"),
+        ("\U0001f680\U0001f3c3\u270b\U0001f308\U0001f605\U0001f337\U0001f924\U0001f63b\U0001f31f\U0001f605"
+         "\U0001f44f", b"yes mani !"),
+    ],
+)  # fmt: skip
+def test_base45_and_emoji_are_read_as_their_documents_have_it(text: str, data: bytes) -> None:
+    assert multibase.encode(text[0], data) == text
+    assert multibase.decode(text) == data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RA", "RAAAA", "R:::", "RGGW0", "R::", "Raa", "R\u0660\u0660", "\U0001f680a", "\0abc", "1abc", "/a",
+        "pbabab", "b_a", "b a", "b+1", "9-1", "9 1", "91_0", "k\uff11", "f0", "z0", "zI", "mA", "mAB=", "b7",
+    ],
+)  # fmt: skip
+def test_texts_that_are_not_the_one_form_of_their_base_are_refused(text: str) -> None:
+    with pytest.raises(BadRequest):
+        multibase.decode(text)
+
+
+def test_a_cid_is_read_in_every_base_of_the_table() -> None:
+    cid = Cid.parse(V1)
+    assert len(multibase.PREFIXES) == 24
+    for base in multibase.PREFIXES:
+        assert Cid.parse(cid.text(base)) == cid
