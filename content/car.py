@@ -49,6 +49,11 @@ class CarReader:
         self._over = False
         self.roots: tuple[Cid, ...] | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait for the rest of their section: at most one section, and what was fed last."""
+        return len(self._held)
+
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Block]:
         """The blocks that `data` completes. Raises BadRequest, TooLarge, Unverified; exhaust it."""
         self._held += data
@@ -128,8 +133,12 @@ class CarReader:
             self._is_v2 = True
             return
         value = dag_cbor.decode(body)
-        roots = value.get("roots") if isinstance(value, dict) else None
-        if not isinstance(value, dict) or value.get("version") != 1 or not isinstance(roots, list):
+        version, roots = (
+            (value.get("version"), value.get("roots"))
+            if isinstance(value, dict) and len(value) == 2
+            else (None, None)
+        )
+        if type(version) is not int or version != 1 or not isinstance(roots, list):
             raise _broken("its header is not that of a CARv1", self._at)
         found = [root for root in roots if isinstance(root, Cid)]
         if len(found) != len(roots):

@@ -8,6 +8,7 @@ from content import car, dag_cbor, varint
 from content.block import MAX_BLOCK_BYTES, Block
 from content.car import CarReader
 from content.cid import DAG_CBOR, RAW, Cid
+from content.dag_value import Value
 from runtime.errors import BadRequest, EdgeError, TooLarge, Unverified
 
 BLOCKS = [Block.sealed(RAW, random.Random(size).randbytes(size)) for size in (0, 1, 100, 1000, 70_000)]
@@ -18,6 +19,12 @@ ROOTS = (BLOCKS[0].cid, BLOCKS[6].cid)
 
 def written(blocks: list[Block]) -> bytes:
     return car.header(ROOTS) + b"".join(car.frame(b.cid, len(b.data)) + b.data for b in blocks)
+
+
+def headed(value: Value) -> bytes:
+    """A file that begins with `value` where a header should be."""
+    body = dag_cbor.encode(value)
+    return varint.encode(len(body)) + body
 
 
 CAR = written(BLOCKS)
@@ -102,10 +109,9 @@ def test_a_length_is_bounded_before_it_is_believed(raw: bytes) -> None:
     "raw",
     [
         b"\x00", b"\x80" * 20, b"\x81\x00", varint.encode(1) + b"\xf6", varint.encode(3) + b"\xa1\x61\x61",
-        varint.encode(len(dag_cbor.encode({"roots": [1], "version": 1}))) + dag_cbor.encode({"roots": [1],
-        "version": 1}),
-        varint.encode(len(dag_cbor.encode({"roots": [], "version": 3}))) + dag_cbor.encode({"roots": [],
-        "version": 3}),
+        headed({"roots": [1], "version": 1}), headed({"roots": [], "version": 3}),
+        headed({"roots": [], "version": True}), headed({"roots": [], "version": 1.0}),
+        headed({"more": 0, "roots": [], "version": 1}), headed({"version": 1}), headed([]),
         car.header(ROOTS) + b"\x00", car.header(ROOTS) + b"\x03\x01\x55\x12",
         V2[:11] + bytes(40), V2[:27] + (1).to_bytes(8, "little") + V2[35:],
     ],
