@@ -8,6 +8,7 @@ Source: the IPNS record specification. What counts is `data` (dag-cbor) under `s
 fields are there too they must say the same. A record with V1 alone is refused, as everybody does since 2023.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,9 @@ _FIELDS: Final = {1: "value", 2: "signature_v1", 4: "validity", 7: "key", 8: "si
 _NUMBERS: Final = {3: "validity_type", 5: "sequence", 6: "ttl"}
 _EOL: Final = 0
 _TEXT_MAX: Final = 256
+_RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,18})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_NUMBER_MAX: Final = (1 << 63) - 1  # sequences and nanoseconds that every reader holds
+_EXPIRES_MAX_S: Final = 253_402_300_799.0  # the end of the year 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,21 @@ def newer(one: Record, other: Record) -> Record:
 def create(
     key: bytes, sign: Callable[[bytes], bytes], value: str, *, sequence: int, expires_s: float, ttl_s: float
 ) -> bytes:
-    """A V1-compatible V2 record of `value`, signed by `sign`; `key` is the public key's protobuf."""
+    """A V1-compatible V2 record of `value`, signed by `sign`; `key` is the public key's protobuf.
+
+    `sign` makes what the key's kind verifies: Ed25519; RSA PKCS #1 v1.5 with SHA-256; ECDSA with SHA-256 in
+    DER (`public_key`). Raises BadRequest for numbers that no record holds, and for one that is too large.
+    """
+    if not (
+        0 <= sequence <= _NUMBER_MAX and 0 <= ttl_s <= _NUMBER_MAX / 1e9 and 0 <= expires_s <= _EXPIRES_MAX_S
+    ):
+        raise BadRequest(
+            "an IPNS record cannot say this",
+            where=f"sequence {sequence}, lifetime to {expires_s:g}, TTL {ttl_s:g} s",
+            hint="a sequence below 2^63, a TTL below 292 years, an end before the year 10000",
+        )
     validity = _as_rfc3339(expires_s)
-    nanos = int(ttl_s * 1e9)
+    nanos = min(int(ttl_s * 1e9), _NUMBER_MAX)
     data = dag_cbor.encode(
         {
             "Value": value.encode(),
@@ -166,19 +182,23 @@ def _key_of(name: Cid, given: bytes | int | None) -> public_key.PublicKey:
 
 def _record(signed: dict[str, Value], raw: bytes, name: Cid) -> Record:
     value, validity = signed.get("Value"), signed.get("Validity")
-    sequence, ttl = signed.get("Sequence"), signed.get("TTL", 0)
-    if not (
-        isinstance(value, bytes)
-        and isinstance(validity, bytes)
-        and isinstance(sequence, int)
-        and isinstance(ttl, int)
-        and signed.get("ValidityType") == _EOL
+    sequence, ttl = _unsigned(signed.get("Sequence")), _unsigned(signed.get("TTL", 0))
+    if (
+        not (isinstance(value, bytes) and isinstance(validity, bytes))
+        or sequence is None
+        or ttl is None
+        or _unsigned(signed.get("ValidityType")) != _EOL
     ):
         raise _refused("its signed data lacks a field or has one of another type", name)
     try:
-        return Record(value.decode(), sequence, max(0, ttl) / 1e9, _from_rfc3339(validity), raw)
-    except (UnicodeDecodeError, ValueError):
+        return Record(value.decode(), sequence, ttl / 1e9, _from_rfc3339(validity), raw)
+    except (ValueError, OverflowError):  # UnicodeDecodeError among them
         raise _refused("its path or its end is no readable text", name) from None
+
+
+def _unsigned(value: Value) -> int | None:
+    """A number that the V1 fields could hold as well; True is none."""
+    return value if type(value) is int and value >= 0 else None
 
 
 def _check_v1(fields: dict[str, bytes | int], signed: dict[str, Value], name: Cid) -> None:
@@ -202,15 +222,13 @@ def _as_rfc3339(moment_s: float) -> bytes:
 
 
 def _from_rfc3339(raw: bytes) -> float:
-    text = raw.decode("ascii")
-    whole, dot, tail = text.partition(".")
-    if dot:  # nanoseconds: more digits than datetime reads
-        digits = tail.rstrip("Z") if tail.endswith("Z") else tail
-        text = f"{whole}.{digits[:6].ljust(6, '0')}Z" if tail.endswith("Z") else text
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return moment.timestamp()
+    """Seconds since the epoch. Raises ValueError, OverflowError. `fromisoformat` alone takes much more."""
+    found = _RFC3339.fullmatch(raw.decode("ascii"))
+    if found is None:
+        raise ValueError("not a time as RFC 3339 writes it")
+    whole, fraction, zone = found.groups()
+    # records have nanoseconds: more digits than datetime reads
+    return datetime.fromisoformat(f"{whole}{(fraction or '.')[:7].ljust(7, '0')}{zone}").timestamp()
 
 
 def _bytes_field(number: int, value: bytes) -> bytes:

@@ -1,12 +1,15 @@
 """IPNS records: made, checked, refused."""
 
+from collections.abc import Callable
+
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from content import cid as codecs
-from content import ipns, public_key, varint
+from content import dag_cbor, ipns, public_key, varint
 from content.cid import Cid
+from content.dag_value import Value
 from runtime.errors import BadRequest, EdgeError, Unverified
 from tests.shared_data import shared_data
 
@@ -14,7 +17,7 @@ NOW_S = 1_800_000_000.0
 VALUE = "/ipfs/bafkqaaa"
 
 
-def signer(kind: str) -> tuple[bytes, "object"]:
+def signer(kind: str) -> tuple[bytes, Callable[[bytes], bytes]]:
     """(public key protobuf, sign function) of a fresh key."""
     if kind == "ed25519":
         key = ed25519.Ed25519PrivateKey.generate()
@@ -41,7 +44,7 @@ def signer(kind: str) -> tuple[bytes, "object"]:
 def test_what_is_made_is_accepted_and_every_changed_byte_refused(kind: str) -> None:
     key, sign = signer(kind)
     name = Cid.v1(codecs.LIBP2P_KEY, public_key.decode(key).name)
-    raw = ipns.create(key, sign, VALUE, sequence=7, expires_s=NOW_S + 60, ttl_s=300)  # type: ignore[arg-type]
+    raw = ipns.create(key, sign, VALUE, sequence=7, expires_s=NOW_S + 60, ttl_s=300)
     record = ipns.verified(name, raw, NOW_S)
     assert (record.value, record.sequence, record.ttl_s) == (VALUE, 7, 300.0)
     assert record.expires_s == pytest.approx(NOW_S + 60)
@@ -60,10 +63,60 @@ def test_what_is_made_is_accepted_and_every_changed_byte_refused(kind: str) -> N
     assert accepted <= v1_signature, "only the V1 signature, which nobody reads any more, may change"
 
 
+def signed(**changed: Value) -> tuple[Cid, bytes]:
+    """(name, record of version 2 alone) whose signed data is sound but for `changed`."""
+    key, sign = signer("ed25519")
+    said: dict[str, Value] = {
+        "Value": VALUE.encode(),
+        "Validity": b"2100-01-01T00:00:00.000000001Z",
+        "ValidityType": 0,
+        "Sequence": 1,
+        "TTL": 60,
+    }
+    data = dag_cbor.encode(said | changed)
+    signature = sign(b"ipns-signature:" + data)
+    fields = [b"\x42" + varint.encode(len(signature)) + signature, b"\x4a" + varint.encode(len(data)) + data]
+    return Cid.v1(codecs.LIBP2P_KEY, public_key.decode(key).name), b"".join(fields)
+
+
+def test_a_record_of_the_second_version_alone_is_accepted() -> None:
+    name, raw = signed()
+    assert ipns.verified(name, raw, NOW_S).expires_s == 4_102_444_800.0
+    name, raw = signed(Sequence=(1 << 64) - 1, TTL=(1 << 64) - 1)
+    assert ipns.verified(name, raw, NOW_S).sequence == (1 << 64) - 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Sequence": -1}, {"Sequence": True}, {"Sequence": 1.0}, {"Sequence": None},
+        {"TTL": -1}, {"TTL": False}, {"Value": "text"}, {"Value": b"\xff"},
+        {"ValidityType": 1}, {"ValidityType": False}, {"ValidityType": 0.0},
+        {"Validity": b"2100-01-01"}, {"Validity": b"2100-W01-1T00:00:00Z"}, {"Validity": b"21000101T000000Z"},
+        {"Validity": b"2100-01-01 00:00:00Z"}, {"Validity": b"2100-01-01T00:00:00"}, {"Validity": b"\xff"},
+        {"Validity": b"2100-13-01T00:00:00Z"}, {"Validity": b"2100-01-01T00:00:00.Z"}, {"Validity": 1},
+    ],
+)  # fmt: skip
+def test_signed_data_of_another_form_is_refused(changed: dict[str, Value]) -> None:
+    name, raw = signed(**changed)
+    with pytest.raises(Unverified):
+        ipns.verified(name, raw, NOW_S)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "expires_s", "ttl_s"),
+    [(-1, NOW_S, 1), (1 << 63, NOW_S, 1), (0, 1e12, 1), (0, -1, 1), (0, NOW_S, -1), (0, NOW_S, 1e11)],
+)
+def test_a_record_that_nobody_could_read_is_not_made(sequence: int, expires_s: float, ttl_s: float) -> None:
+    key, sign = signer("ed25519")
+    with pytest.raises(BadRequest):
+        ipns.create(key, sign, VALUE, sequence=sequence, expires_s=expires_s, ttl_s=ttl_s)
+
+
 def test_another_key_is_refused() -> None:
     key, sign = signer("ed25519")
     other, _ = signer("ed25519")
-    raw = ipns.create(key, sign, VALUE, sequence=1, expires_s=NOW_S + 60, ttl_s=1)  # type: ignore[arg-type]
+    raw = ipns.create(key, sign, VALUE, sequence=1, expires_s=NOW_S + 60, ttl_s=1)
     with pytest.raises(Unverified):
         ipns.verified(Cid.v1(codecs.LIBP2P_KEY, public_key.decode(other).name), raw, NOW_S)
 
