@@ -19,3 +19,9 @@ def shared_data(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs the shared test data `{name}`, which is not beside this repository")
     return path
+
+
+def shared_files(name: str, pattern: str) -> list[Path]:
+    """Files of a folder of the shared data by their names; none where the folder is missing."""
+    folder = Path(os.environ.get("FLEEK_SHARED_DATA") or _BESIDE) / name
+    return sorted(folder.glob(pattern))
