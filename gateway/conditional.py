@@ -1,4 +1,4 @@
-"""Conditional requests over one strong entity tag (RFC 9110 §13).
+"""Conditional requests over one entity tag (RFC 9110 §13).
 
 Content here is named by its hash, so a representation never changes and there is no
 Last-Modified: the date conditions are ignored, as §13.1.3 and §13.1.4 have it for a resource
@@ -26,8 +26,8 @@ class Verdict(Enum):
 def evaluate(etag: str, *, if_match: str | None, if_none_match: str | None, is_read: bool) -> Verdict:
     """The order of RFC 9110 §13.2.2: If-Match (strong), then If-None-Match (weak).
 
-    `etag` is the current strong tag with its quotes; `is_read` is true for GET and HEAD, whose
-    failed If-None-Match is a 304 and not a 412.
+    `etag` is the current tag with its quotes, and its W/ if it is weak; `is_read` is true for GET and
+    HEAD, whose failed If-None-Match is a 304 and not a 412.
     """
     if if_match is not None and not _matches(if_match, etag, weakly=False):
         return Verdict.PRECONDITION_FAILED
@@ -51,6 +51,7 @@ def range_applies(etag: str, if_range: str | None) -> bool:
 
 def _matches(field: str, etag: str, *, weakly: bool) -> bool:
     text = field.strip()
+    is_weak, current = etag.startswith("W/"), etag.removeprefix("W/")
     if text == "*":
         return True
     position = 0
@@ -59,7 +60,7 @@ def _matches(field: str, etag: str, *, weakly: bool) -> bool:
         if match is None:
             return False  # a malformed list matches nothing: the request is then done in full
         weak, opaque = match.groups()
-        if opaque == etag and (weakly or weak is None):
+        if opaque == current and (weakly or not (weak or is_weak)):
             return True
         position = match.end()
         while position < len(text) and text[position] in " \t,":

@@ -66,3 +66,18 @@ def test_if_match_is_looked_at_first() -> None:
 )
 def test_if_range(field: str | None, applies: bool) -> None:
     assert range_applies(TAG, field) is applies
+
+
+@pytest.mark.parametrize(
+    ("field", "read", "match"),
+    [
+        ('W/"abc"', NOT_MODIFIED, FAILED),
+        ('"abc"', NOT_MODIFIED, FAILED),
+        ("*", NOT_MODIFIED, OK),
+        ('"x"', OK, FAILED),
+    ],
+)
+def test_a_weak_tag_matches_weakly_and_never_strongly(field: str, read: Verdict, match: Verdict) -> None:
+    """RFC 9110 §8.8.3.2: for a CAR or TAR, whose tag is weak, a repeated request must get its 304."""
+    assert evaluate(f"W/{TAG}", if_match=None, if_none_match=field, is_read=True) is read
+    assert evaluate(f"W/{TAG}", if_match=field, if_none_match=None, is_read=True) is match
