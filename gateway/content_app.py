@@ -39,6 +39,7 @@ from runtime.errors import (
     NotFound,
     NotImplementedHere,
     PreconditionFailed,
+    Unverified,
 )
 
 NAMESPACES: Final = ("ipfs", "ipns")
@@ -98,6 +99,9 @@ class ContentApp:
                 return _from_uri(query["uri"])
             root_text, slash, more = request.path[6:].partition("/")
             root_text, raw = unquote(root_text), slash + more
+            if request.fields.get("service-worker") == "script" and not slash:
+                # Its scope would be everything under /ipfs/ (path gateway specification)
+                raise BadRequest("navigator.serviceWorker: registration is not allowed for this scope")
         if not root_text:
             raise BadRequest(f'invalid path "/{namespace}/"', hint=f"/{namespace}/<name>/<path>")
         form = asked_form(request, query)
@@ -219,8 +223,8 @@ class ContentApp:
             raise
         except EdgeError:
             return None
-        rules = redirects_file.parse(small_file(found.terminal, reading))
-        match = redirects_file.match(rules, "/" + "/".join(asked.segments))
+        rules = redirects_file.parse(_rules_file(found.terminal, reading))
+        match = redirects_file.match(rules, asked.segments)
         if match is None:
             return None
         if match.is_redirect:
@@ -235,12 +239,15 @@ class ContentApp:
         return file_answer(asked, target, reading, shown)
 
 
-def small_file(cid: Cid, reading: Reading) -> bytes:
-    """A small file whole: `_redirects`, one byte more than it may have. Raises BlockMissing."""
+def _rules_file(cid: Cid, reading: Reading) -> bytes:
+    """`_redirects`, at most one byte more than it may have. Raises BlockMissing, RedirectsBroken."""
     content = b""
     limit = redirects_file.MAX_BYTES + 1
-    for leaf in leaves(cid, reading.read, 0, limit):
-        content += reading.read(leaf.cid)[leaf.block_start : leaf.block_stop]
+    try:
+        for leaf in leaves(cid, reading.read, 0, limit):
+            content += reading.read(leaf.cid)[leaf.block_start : leaf.block_stop]
+    except (BadRequest, Unverified) as error:
+        raise redirects_file.RedirectsBroken(error.message) from None
     return content
 
 

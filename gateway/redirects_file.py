@@ -5,14 +5,19 @@ a splat `*` at the end, first match wins, statuses 200, 301, 302, 303, 307, 308,
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
+from gateway.content_request import encoded, split_path
 from runtime.errors import EdgeError, Kind
 
 FILE_NAME: Final = "_redirects"
 MAX_BYTES: Final = 64 << 10
 _STATUSES: Final = frozenset((200, 301, 302, 303, 307, 308, 404, 410, 451))
+# What may stand in a URL (RFC 3986 §2); anything else in a `to` is percent-encoded
+_URL: Final = "!#$%&'()*+,/:;=?@[]~"
 _PLACEHOLDER: Final = re.compile(r":([A-Za-z][A-Za-z0-9_]*)")
 
 
@@ -60,15 +65,18 @@ def parse(raw: bytes) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def match(rules: tuple[Rule, ...], path: str) -> Match | None:
-    """What the first rule that matches `path` says; None where none does."""
-    parts = tuple(part for part in path.split("/") if part)
+def match(rules: tuple[Rule, ...], path: Sequence[str]) -> Match | None:
+    """What the first rule that matches `path`, as decoded segments, says; None where none does."""
     for rule in rules:
-        found = _placeholders(rule.pattern, parts)
+        found = _placeholders(rule.pattern, path)
         if found is not None:
-            to = _PLACEHOLDER.sub(lambda name, found=found: found.get(name[1], name[0]), rule.to)  # type: ignore[misc]
-            return Match(to, rule.status)
+            return Match(_filled(rule.to, found), rule.status)
     return None
+
+
+def _filled(to: str, values: dict[str, str]) -> str:
+    """`to` with the values of its placeholders, as it may stand in a Location."""
+    return quote(_PLACEHOLDER.sub(lambda name: values.get(name[1], name[0]), to), safe=_URL)
 
 
 def _rule(words: list[str], number: int) -> Rule:
@@ -90,20 +98,20 @@ def _rule(words: list[str], number: int) -> Rule:
         raise RedirectsBroken(f"line {number}: status {status} needs a path to show")
     if "*" in source[:-1]:
         raise RedirectsBroken(f"line {number}: * may stand at the end only")
-    return Rule(tuple(part for part in source.split("/") if part), to, status)
+    return Rule(split_path(source), to, status)
 
 
-def _placeholders(pattern: tuple[str, ...], parts: tuple[str, ...]) -> dict[str, str] | None:
-    """The values of a pattern's placeholders for a path; None where it does not match."""
+def _placeholders(pattern: tuple[str, ...], parts: Sequence[str]) -> dict[str, str] | None:
+    """The values of a pattern's placeholders for a path, percent-encoded; None where it does not match."""
     found: dict[str, str] = {}
     for index, piece in enumerate(pattern):
         if piece == "*":
-            found["splat"] = "/".join(parts[index:])
+            found["splat"] = "/".join(map(encoded, parts[index:]))
             return found
         if index >= len(parts):
             return None
         if piece.startswith(":"):
-            found[piece[1:]] = parts[index]
+            found[piece[1:]] = encoded(parts[index])
         elif piece != parts[index]:
             return None
     return found if len(parts) == len(pattern) else None

@@ -5,6 +5,7 @@ Sources: RFC 9110 §13 (conditions), §14 (ranges), §14.6 (multipart/byteranges
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from content.ranges import Span, Unsatisfiable, parse_range
 from gateway.conditional import Verdict, evaluate_read, range_applies
@@ -12,6 +13,7 @@ from gateway.refusal import unsatisfiable
 from net.answer import Answer, Pause, Piece
 from net.http1 import Request
 
+_REPEATED: Final = frozenset(("ETag", "Cache-Control", "Vary", "Content-Location"))
 Fields = list[tuple[str, str]]
 Items = Iterable[bytes | Piece | Pause]
 
@@ -38,7 +40,8 @@ class Representation:
 
 def answer(shown: Representation, request: Request) -> Answer:
     """Conditions first, then ranges, then the whole (RFC 9110 §13.2.2)."""
-    verdict = evaluate_read(shown.etag, request)
+    # RFC 9110 §13.2.1: conditions count only where the answer would be a 2xx without them
+    verdict = evaluate_read(shown.etag, request) if shown.status == 200 else Verdict.PERFORM
     if verdict is not Verdict.PERFORM:
         return bodiless(verdict, shown.fields, shown.account)
     range_field = request.fields.get("range")
@@ -66,11 +69,9 @@ def answer(shown: Representation, request: Request) -> Answer:
 
 
 def bodiless(verdict: Verdict, fields: Fields, account: str | None) -> Answer:
-    """304 or 412. A 304 repeats ETag and Cache-Control only (RFC 9110 §15.4.5), and CORS for scripts."""
+    """304 or 412. A 304 repeats what caches go by (RFC 9110 §15.4.5), and CORS for scripts."""
     kept = [
-        (name, value)
-        for name, value in fields
-        if name in ("ETag", "Cache-Control") or name.startswith("Access-Control-")
+        (name, value) for name, value in fields if name in _REPEATED or name.startswith("Access-Control-")
     ]
     length = None if verdict is Verdict.NOT_MODIFIED else 0
     return Answer(status=verdict.value, fields=kept, body=None, length=length, kind="other", account=account)
