@@ -4,6 +4,7 @@ Source: the subdomain gateway and DNSLink gateway specifications. X-Forwarded-Ho
 count only when the connection comes from a trusted proxy.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -16,7 +17,10 @@ from content.cid import Cid
 from net.http1 import Request
 from runtime.errors import BadRequest
 
+UNIX: Final = "unix"  # how a client is called that came over a unix socket
 LABEL_MAX: Final = 63  # RFC 1035 §2.3.4
+# A name or address with a port, and nothing that a page or a field would take for more
+_HOST: Final = re.compile(r"(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
 TOO_LONG: Final = "CID incompatible with DNS label length limit of 63"
 
 
@@ -54,13 +58,17 @@ class Hosts:
         trusted_proxies: tuple[str, ...],
         has_dnslink: Callable[[str], bool],
         may_ask: Callable[[str], bool] = lambda _: False,
+        *,
+        asks_dns: bool = False,
     ) -> None:
         """`has_dnslink(name)`: whether a name is known to be a DNSLink website; `may_ask(name)`: whether
-        the DNS could still say so.
+        the DNS could still say so; `asks_dns`: whether it is ever asked what a Host is.
         """
         self._may_ask = may_ask
+        self._asks_dns = asks_dns
         self._subdomain_hosts = subdomain_hosts
-        self._trusted = tuple(ip_network(text) for text in trusted_proxies)
+        self._trusted = tuple(ip_network(text) for text in trusted_proxies if text != UNIX)
+        self._trusts_unix = UNIX in trusted_proxies
         self._has_dnslink = has_dnslink
 
     def site(self, request: Request) -> Site:
@@ -68,50 +76,59 @@ class Hosts:
         host, scheme = request.host, "https" if request.secure else "http"
         if self._is_trusted(request.peer):
             host = (request.fields.get("x-forwarded-host") or host).split(",")[0].strip().lower()
+            if not _HOST.fullmatch(host):
+                raise BadRequest("X-Forwarded-Host is not a host name", where=host[:80])
             forwarded = (request.fields.get("x-forwarded-proto") or "").split(",")[0].strip().lower()
             scheme = forwarded if forwarded in ("http", "https") else scheme
         return self.of(host, scheme)
 
     def of(self, host: str, scheme: str) -> Site:
         """What `host` means, with or without a port."""
-        name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
-        if not colon:
-            name, port = host, ""
+        name, port = split_host(host)
+        base = f"{name}:{port}" if port else name
         if name in self._subdomain_hosts:
-            return Site(SiteKind.SUBDOMAINS, scheme, host)
+            return Site(SiteKind.SUBDOMAINS, scheme, base)
         for known in self._subdomain_hosts:
             for namespace in ("ipfs", "ipns"):
                 label = name.removesuffix(f".{namespace}.{known}")
                 if label != name and label:
                     base = f"{known}:{port}" if port else known
                     return Site(SiteKind.SUBDOMAIN, scheme, base, namespace, label)
-        if not _is_address(name) and self._has_dnslink(name):
-            return Site(SiteKind.DNSLINK, scheme, host, "ipns", name)
-        return Site(SiteKind.PATH, scheme, host)
+        if not is_address(name) and self._has_dnslink(name):
+            return Site(SiteKind.DNSLINK, scheme, base, "ipns", name)
+        return Site(SiteKind.PATH, scheme, base)
 
     def is_plain(self, host: str) -> bool:
         """Whether `host` is a path gateway and will be nothing else."""
-        site = self.of(host, "http")
-        return site.kind is SiteKind.PATH and not self.is_unknown(site)
+        return self.of(host, "http").kind is SiteKind.PATH and not (
+            self._asks_dns and _is_domain(split_host(host)[0])
+        )
 
     def is_unknown(self, site: Site) -> bool:
         """Whether the DNS has to be asked what a host is."""
-        if site.kind is not SiteKind.PATH:
-            return False
-        name = site.base.rpartition(":")[0] or site.base
-        return "." in name and not _is_address(name) and self._may_ask(name)
+        name = split_host(site.base)[0]
+        return site.kind is SiteKind.PATH and _is_domain(name) and self._may_ask(name)
 
     def is_ours(self, host: str) -> bool:
         """Whether a proxy request for `host` is for content here; nobody else is ever asked."""
-        name = host.rpartition(":")[0] or host
-        return _is_address(name.strip("[]")) or self.of(host, "http").kind is not SiteKind.PATH
+        return is_address(split_host(host)[0]) or self.of(host, "http").kind is not SiteKind.PATH
 
     def _is_trusted(self, peer: str) -> bool:
         try:
             address = ip_address(peer.partition("%")[0])
         except ValueError:
-            return peer == "unix"
+            return peer == UNIX and self._trusts_unix
+        # A listener on [::] sees IPv4 clients so
+        address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._trusted if network.version == address.version)
+
+
+def split_host(host: str) -> tuple[str, str]:
+    """(name without the dot that ends an absolute one, port or "") of a Host field; IPv6 in its brackets."""
+    name, colon, port = host.rpartition(":")
+    if not colon or port.endswith("]"):
+        name, port = host, ""
+    return (name.removesuffix(".") or name), port
 
 
 def label_of(namespace: str, root_text: str) -> str:
@@ -153,9 +170,14 @@ def root_of(namespace: str, label: str) -> tuple[str, str | None]:
     return label, None
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Whether a host is written as an IP address."""
     try:
         ip_address(name.strip("[]"))
     except ValueError:
         return False
     return True
+
+
+def _is_domain(name: str) -> bool:
+    return "." in name and not is_address(name)

@@ -5,6 +5,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from gateway.hosts import UNIX
+
 
 def _doc(text: str) -> dict[str, Any]:
     return {"doc": text}
@@ -30,8 +32,10 @@ class GatewaySettings:
         metadata=_doc("ask the DNS whether an unknown Host is a DNSLink website; slower for such hosts"),
     )
     trusted_proxies: tuple[str, ...] = field(
-        default=("127.0.0.0/8", "::1/128"),
-        metadata=_doc("networks whose X-Forwarded-Host and X-Forwarded-Proto are believed"),
+        default=("127.0.0.0/8", "::1/128", "unix"),
+        metadata=_doc(
+            "networks (unix: any unix socket) whose X-Forwarded-Host and X-Forwarded-Proto are believed"
+        ),
     )
     denylists: tuple[Path, ...] = field(
         default=(), metadata=_doc("files in the compact denylist format; what they name is answered 410")
@@ -44,9 +48,10 @@ class GatewaySettings:
     def __post_init__(self) -> None:
         for text in self.trusted_proxies:
             try:
-                ip_network(text)
+                if text != UNIX:
+                    ip_network(text)
             except ValueError:
-                raise ValueError(f"trusted_proxies holds {text!r}, which is no network") from None
+                raise ValueError(f"trusted_proxies holds {text!r}, neither a network nor unix") from None
         for host in self.subdomain_hosts:
             if not host or host != host.lower() or "/" in host or ":" in host:
                 raise ValueError(

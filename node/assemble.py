@@ -51,6 +51,7 @@ def assemble(start: Start) -> Appliance:
         start.gateway.trusted_proxies,
         links.is_known,
         lambda host: asks_dns and not links.is_known(host) and not links.is_absent(host),
+        asks_dns=asks_dns,
     )
     names = Names(store.dag, links, clock.now_s)
     deny = Denylist.load(start.gateway.denylists, store.dag)
