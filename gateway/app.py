@@ -12,9 +12,11 @@ Invariants
  1. A memoised hit is used only while the generation it was read under *before* the index was
     looked up still stands.
  2. A request with credentials never takes the memoised path (`net` sends those to `decide`).
- 3. What a memo holds depends on the target alone: hosts for which it does not are not `shares`.
+ 3. What a memo holds depends on the target alone: hosts and Accept fields for which it does not are not
+    `shares`.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,8 +36,10 @@ from gateway.blob_answer import (
     blob_fields,
 )
 from gateway.content_app import NAMESPACES, ContentApp, options_answer
+from gateway.content_fields import timed
 from gateway.content_hit import ContentHit, content_hit
-from gateway.hosts import Site
+from gateway.formats import AS_IT_IS, by_accept
+from gateway.hosts import Site, split_host
 from gateway.landing import landing_answer
 from gateway.mutable import NameUnknown
 from gateway.proof_answer import answer_proof, parse_query
@@ -83,9 +87,9 @@ class Gateway:
         self._hits: dict[bytes, tuple[int, Hit, Blob]] = {}
         self._hot: dict[bytes, HotEntry] = {}
 
-    def shares(self, host: str) -> bool:
-        """See `net.app.App`: hosts that are path gateways and will stay so."""
-        return self._content.hosts.is_plain(host)
+    def shares(self, host: str, accept: str) -> bool:
+        """See `net.app.App`: hosts that are path gateways and will stay so, clients without a preference."""
+        return by_accept(accept).form in AS_IT_IS and self._content.hosts.is_plain(host)
 
     def hit(self, target: bytes) -> Hit | None:
         """The memoised answer to a plain GET of `target`; None sends it to `decide`."""
@@ -222,12 +226,16 @@ class Gateway:
         if not self._misses_left:
             raise TooManyRequests("this node is fetching as much as it may", hint="ask again in a moment")
         self._misses_left -= 1
+        now = asyncio.get_running_loop().time
+        started_s = now()
         try:
             for _ in range(_FETCHES_MAX):
                 try:
-                    return await self._fetch_next(request)
+                    answer = await self._fetch_next(request)
                 except _Again:
                     continue
+                answer.fields = timed(answer.fields, (now() - started_s) * 1000)
+                return answer
             raise TooManyRequests(f"more than {_FETCHES_MAX} blocks lie before the answer")
         except EdgeError as error:
             return told_as_text(error)
@@ -239,7 +247,7 @@ class Gateway:
         assert fetcher is not None, "decide sends nothing here without one"
         site = content.hosts.site(request)
         if content.hosts.is_unknown(site):
-            await fetcher.dnslink(site.base.rpartition(":")[0] or site.base)
+            await fetcher.dnslink(split_host(site.base)[0])
             raise _Again
         try:
             answer = self.decide_here(request, site)

@@ -20,13 +20,13 @@ from content.ranges import MAX_DIGITS, parse_entity_bytes
 from content.unixfs import directory
 from content.unixfs.file import blocks, is_file, node, size_of
 from gateway.conditional import Verdict, evaluate_read
-from gateway.content_fields import content_fields, named
+from gateway.content_fields import content_fields, located, named
 from gateway.content_request import ContentRequest, Reading, Target
 from gateway.file_body import pause_for
 from gateway.representation import bodiless
 from gateway.span import BlobSpan
 from net.answer import Answer, Pause, Piece
-from runtime.errors import BadRequest, NotAcceptable
+from runtime.errors import BadRequest, EdgeError, NotAcceptable
 
 KIND: Final = "car"
 SCOPES: Final = ("block", "entity", "all")
@@ -46,45 +46,60 @@ class CarForm:
 def car_answer(asked: ContentRequest, target: Target, reading: Reading) -> Answer:
     """The CAR. Raises BlockMissing where it cannot begin, BadRequest, NotAcceptable for unknown forms."""
     form = _form(asked)
+    dups = "y" if form.dups else "n"
     cid = target.resolved.terminal
     key = f"{form.scope}|{form.entity_bytes}|{form.dups}|{asked.ipfs_path}"
     etag = f'W/"{cid.text()}.car.{xxh3_64_hexdigest(key.encode())}"'
     fields = content_fields(asked, target, etag)
     fields += [
-        ("Content-Type", f"application/vnd.ipld.car; version=1; order=dfs; dups={'y' if form.dups else 'n'}"),
+        ("Content-Type", f"application/vnd.ipld.car; version=1; order=dfs; dups={dups}"),
         named(asked, "attachment", f"{cid.text()}.car"),
         ("X-Content-Type-Options", "nosniff"),
         ("Accept-Ranges", "none"),
+        *located(asked, f"&car-version=1&car-order=dfs&car-dups={dups}"),
     ]
     verdict = evaluate_read(etag, asked.request)
     if verdict is not Verdict.PERFORM:
         return bodiless(verdict, fields, asked.account)
     span = _span(cid, reading.read(cid), form)
-    if asked.request.method == "HEAD":
-        return Answer(200, fields, b"", kind=KIND, account=asked.account)
     wanted = _wanted(target, reading, form, span)
     body = _items(cid, wanted, reading, dups=form.dups)
     return Answer(200, fields, body, kind=KIND, account=asked.account)
 
 
 def _form(asked: ContentRequest) -> CarForm:
-    query, accepted = asked.query, asked.asked.parameters
+    query = asked.query
     scope = query.get("dag-scope", "all")
     if scope not in SCOPES:
         raise BadRequest("there is no such dag-scope", where=scope[:32], hint=f"one of {', '.join(SCOPES)}")
-    version = query.get("car-version") or accepted.get("version", "1")
-    order = query.get("car-order") or accepted.get("order", "dfs")
-    dups = query.get("car-dups") or accepted.get("dups", "n")
-    if version != "1":
-        raise NotAcceptable(f"CAR version {version[:16]} is not written here", hint="version 1 is")
-    if order not in _ORDERS:
-        raise NotAcceptable(f"CARs are not written in order {order[:16]}", hint="dfs is the order here")
-    if dups not in ("y", "n"):
-        raise BadRequest("dups is y or n", where=f"dups={dups[:16]}")
+    dups = _acceptable(query, asked.asked.parameters or ({},))
     entity_bytes = query.get("entity-bytes", "")
     if len(entity_bytes) > _RANGE_MAX:
         raise BadRequest("entity-bytes is too long", where=entity_bytes[:40])
     return CarForm("entity" if entity_bytes else scope, entity_bytes, dups == "y")
+
+
+def _acceptable(query: dict[str, str], wanted: tuple[dict[str, str], ...]) -> str:
+    """`dups` of the first wanted form that is written here; what the query says counts more.
+
+    Raises NotAcceptable, BadRequest for the first one where none is.
+    """
+    problem: EdgeError | None = None
+    for each in wanted:
+        version = query.get("car-version") or each.get("version", "1")
+        order = query.get("car-order") or each.get("order", "dfs")
+        dups = query.get("car-dups") or each.get("dups", "n")
+        if version != "1":
+            found: EdgeError = NotAcceptable(f"CAR version {version[:16]} is not written here", hint="1 is")
+        elif order not in _ORDERS:
+            found = NotAcceptable(f"CARs are not written in order {order[:16]}", hint="dfs is the order here")
+        elif dups not in ("y", "n"):
+            found = BadRequest("dups is y or n", where=f"dups={dups[:16]}")
+        else:
+            return dups
+        problem = problem or found
+    assert problem is not None, "there is at least one"
+    raise problem
 
 
 def _span(cid: Cid, block: bytes, form: CarForm) -> tuple[int, int | None]:
@@ -95,7 +110,13 @@ def _span(cid: Cid, block: bytes, form: CarForm) -> tuple[int, int | None]:
         size = size_of(cid, block)
     except BadRequest:
         size = 0  # no file: entity-bytes selects nothing of it, and is only checked for its form
-    return parse_entity_bytes(form.entity_bytes, size)
+    try:
+        return parse_entity_bytes(form.entity_bytes, size)
+    except BadRequest:
+        first, _, last = form.entity_bytes.partition(":")
+        if first.startswith("-") == last.startswith("-"):
+            raise
+        return size, size  # well-formed, but nothing of this file: the root block shows why
 
 
 def _wanted(target: Target, reading: Reading, form: CarForm, span: tuple[int, int | None]) -> Iterator[Cid]:

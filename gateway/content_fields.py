@@ -25,18 +25,39 @@ CORS: Final = (
         "X-Stream-Output",
     ),
 )
+# Server-Timing of an answer for which nothing was fetched
+HERE: Final = "cache;desc=hit"
 _PATH_MAX: Final = 2048  # of X-Ipfs-Path: longer than any request line here
 
 
 def content_fields(asked: ContentRequest, target: Target, etag: str, *, generated: bool = False) -> Fields:
-    """ETag, Cache-Control, X-Ipfs-Path, X-Ipfs-Roots and CORS of an answer."""
+    """What every answer about content says: of caching, of its way here, and to other origins."""
     return [
         ("ETag", etag),
         ("Cache-Control", cache_control(target, generated=generated)),
         ("X-Ipfs-Path", _path(asked)),
         ("X-Ipfs-Roots", ",".join(cid.text() for cid in target.resolved.along)),
+        ("Vary", "Accept"),
+        ("Server-Timing", HERE),
         *CORS,
     ]
+
+
+def located(asked: ContentRequest, parameters: str = "") -> Fields:
+    """Content-Location of a form that only Accept asked for: the URL that says so itself, for caches.
+
+    `parameters`: more of the query, as in `&car-dups=y`. Source: the path gateway specification.
+    """
+    if not asked.asked.by_accept:
+        return []
+    kept = f"{asked.request.query}&" if asked.request.query else ""
+    return [("Content-Location", f"{asked.request.path}?{kept}format={asked.asked.form.value}{parameters}")]
+
+
+def timed(fields: Fields, fetch_ms: float) -> Fields:
+    """The same fields for an answer that waited for other nodes."""
+    text = f"cache;desc=miss, fetch;dur={fetch_ms:.1f}"
+    return [(name, text if name == "Server-Timing" else value) for name, value in fields]
 
 
 def cache_control(target: Target, *, generated: bool = False) -> str:

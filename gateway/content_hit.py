@@ -18,7 +18,7 @@ from net.fields import Fields as RequestFields
 from net.http1 import Request
 
 _PATH: Final = Site(SiteKind.PATH, "http", "")
-_NATIVE: Final = Asked(Format.NATIVE, {}, html=False)
+_NATIVE: Final = Asked(Format.NATIVE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from content import dag_cbor, dag_json
 from content.cid import Cid
 from content.dag_value import Value
 from gateway.conditional import Verdict, evaluate_read
-from gateway.content_fields import content_fields, named
+from gateway.content_fields import content_fields, located, named
 from gateway.content_request import ContentRequest, Reading, Target
 from gateway.formats import Format
 from gateway.raw_answer import block_items
@@ -60,6 +60,7 @@ def dag_answer(asked: ContentRequest, target: Target, reading: Reading) -> Answe
         named(asked, kind, f"{cid.text()}.{suffix}"),
         ("X-Content-Type-Options", "nosniff"),
         ("Accept-Ranges", "bytes"),
+        *located(asked),
     ]
     size, items = block_items(cid, reading)
     shown = Representation(etag, size, _TYPES[form], fields, items, cid.text("f"), KIND, asked.account)

@@ -39,8 +39,7 @@ def directory_answer(asked: ContentRequest, target: Target, reading: Reading) ->
     # a sharded directory lacks no shard, or it is not listed: a part is not the whole
     entries = directory.entries(cid, block, reading.read)
     body = listing_items(_listing(asked, cid), entries)
-    wanted = asked.request.method != "HEAD"
-    return Answer(200, fields, body if wanted else b"", kind="listing", account=asked.account)
+    return Answer(200, fields, body, kind="listing", account=asked.account)
 
 
 def _to_slash(asked: ContentRequest, target: Target) -> Answer:

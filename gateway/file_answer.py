@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Final
 
+from content.block import BlockMissing
 from content.cid import Cid
 from content.unixfs.file import node, size_of
 from content.unixfs.message import Kind
-from gateway.content_fields import blake3_fields, content_fields, named
+from gateway.content_fields import blake3_fields, cache_control, content_fields, named
 from gateway.content_request import ContentRequest, Reading, Target
 from gateway.file_body import check_first, file_items
-from gateway.media_type import SNIFF_BYTES, media_type
+from gateway.media_type import SNIFF_BYTES, UNKNOWN, by_beginning, by_name
 from gateway.proof_answer import answer_proof, parse_query
 from gateway.representation import Fields, Representation, answer
 from net.answer import Answer, Pause
@@ -32,7 +33,7 @@ class FileShown:
 def file_answer(asked: ContentRequest, target: Target, reading: Reading, shown: FileShown) -> Answer:
     """The file, whole or in ranges. Raises BlockMissing when it cannot begin."""
     representation = file_representation(asked, target, reading, shown)
-    if asked.request.method != "HEAD" and shown.status == 200 and "range" not in asked.request.fields:
+    if "range" not in asked.request.fields:
         check_first(shown.cid, reading, 0, representation.size_bytes)
     return answer(representation, asked.request)
 
@@ -47,7 +48,7 @@ def file_representation(
     fields = content_fields(asked, target, f'"{shown.etag_cid.text()}"')
     fields.append(("Accept-Ranges", "bytes"))
     name = asked.query.get("filename") or shown.name
-    kind = media_type(name, _beginning(cid, reading, size))
+    kind = by_name(name) or _sniffed(asked, cid, reading, size)
     if blob is not None:
         reading.deny.check_blob(blob.root)
         fields += blake3_fields(blob.root)
@@ -103,9 +104,19 @@ def proof_of_file(asked: ContentRequest, target: Target, reading: Reading) -> An
     )
     wanted = parse_query(query)
     assert wanted is not None, "the form was recognised before"
-    shown = answer_proof(blob, wanted, asked.request, "public, max-age=29030400, immutable", asked.account)
+    shown = answer_proof(blob, wanted, asked.request, cache_control(target), asked.account)
     shown.fields += blake3_fields(blob.root)
     return shown
+
+
+def _sniffed(asked: ContentRequest, cid: Cid, reading: Reading, size: int) -> str:
+    """The type by how the file begins; unknown where that is not here and other bytes are asked for."""
+    try:
+        return by_beginning(_beginning(cid, reading, size))
+    except BlockMissing:
+        if reading.fetcher is not None or "range" not in asked.request.fields:
+            raise
+        return UNKNOWN
 
 
 def _beginning(cid: Cid, reading: Reading, size: int) -> bytes:

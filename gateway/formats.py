@@ -41,39 +41,76 @@ _BY_TYPE: Final = {
     "application/vnd.ipfs.ipns-record": Format.IPNS_RECORD,
 }
 PROOFS: Final = frozenset((Format.BAO, Format.BAO_CHUNK, Format.BAO_OUTBOARD))
+# what a UnixFS file is given for: JSON means something for JSON only
+AS_IT_IS: Final = frozenset((Format.NATIVE, Format.JSON, Format.CBOR))
 TRUSTLESS: Final = frozenset((Format.RAW, Format.CAR, Format.IPNS_RECORD))
+
+
+# Browsers send ten; a longer list is cut, as if the client had not gone on
+_ACCEPT_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The form asked for. `parameters`: of the media type in Accept; `html`: text/html is wanted too."""
+    """The form asked for.
+
+    `parameters`: of the media type in Accept, the preferred set first, where that names the form; `html`:
+    text/html is wanted as much; `by_accept`: the URL does not say so, only Accept does.
+    """
 
     form: Format
-    parameters: dict[str, str]
-    html: bool
+    parameters: tuple[dict[str, str], ...] = ()
+    html: bool = False
+    by_accept: bool = False
 
 
 def asked_form(request: Request, query: dict[str, str]) -> Asked:
     """The form of content that a request asks for. Raises BadRequest for one that nobody knows."""
-    accept = request.fields.get("accept") or ""
-    chosen, parameters, html = Format.NATIVE, {}, False
-    for element in accept.split(","):
-        media_type, *rest = (part.strip() for part in element.split(";"))
-        lowered = media_type.lower()
-        if lowered == "text/html":
-            html = True
-        found = _BY_TYPE.get(lowered)
-        if found is not None and chosen is Format.NATIVE and not html:
-            chosen, parameters = found, _parameters(rest)
+    accepted = by_accept(request.fields.get("accept") or "")
     name = query.get("format")
-    if name is not None:
-        form = _BY_NAME.get(name)
-        if form is None:
-            known = ", ".join(sorted(_BY_NAME))
-            raise BadRequest("there is no such format", where=f"format={name[:32]}", hint=f"known: {known}")
-        same = form is chosen
-        return Asked(form, parameters if same else {}, html=False)
-    return Asked(chosen, parameters, html)
+    if name is None:
+        return accepted
+    form = _BY_NAME.get(name)
+    if form is None:
+        known = ", ".join(sorted(_BY_NAME))
+        raise BadRequest("there is no such format", where=f"format={name[:32]}", hint=f"known: {known}")
+    return Asked(form, accepted.parameters if form is accepted.form else ())
+
+
+def by_accept(accept: str) -> Asked:
+    """What an Accept field asks for (RFC 9110 §12.5.1).
+
+    The highest quality wins, of equals one that names a form or text/html before a wildcard, then the first.
+    """
+    ranked: list[tuple[float, int, Format]] = []
+    parameters: dict[Format, list[tuple[float, dict[str, str]]]] = {}
+    html = False
+    for element in accept.split(",")[:_ACCEPT_MAX]:
+        media_type, *rest = (part.strip() for part in element.split(";"))
+        own = _parameters(rest)
+        quality = _quality(own.pop("q", "1"))
+        if not quality:
+            continue
+        lowered = media_type.lower()
+        form = _BY_TYPE.get(lowered, Format.NATIVE)
+        html = html or lowered == "text/html"
+        ranked.append((quality, int(form is not Format.NATIVE or lowered == "text/html"), form))
+        parameters.setdefault(form, []).append((quality, own))
+    if not ranked:
+        return Asked(Format.NATIVE)
+    form = max(ranked, key=lambda each: each[:2])[2]  # the first of equals
+    if form is Format.NATIVE:
+        return Asked(form, html=html)
+    sets = sorted(parameters[form], key=lambda pair: -pair[0])
+    return Asked(form, tuple(own for _, own in sets), by_accept=True)
+
+
+def _quality(text: str) -> float:
+    """The weight of an Accept element; a malformed one counts as if it were not given."""
+    try:
+        return min(1.0, max(0.0, float(text)))
+    except ValueError:
+        return 1.0
 
 
 def _parameters(parts: list[str]) -> dict[str, str]:

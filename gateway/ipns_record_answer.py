@@ -6,7 +6,7 @@ from xxhash import xxh3_64_hexdigest
 
 from content import ipns
 from content.cid import Cid
-from gateway.content_fields import CORS, named
+from gateway.content_fields import CORS, located, named
 from gateway.content_request import ContentRequest
 from gateway.mutable import Names
 from gateway.representation import Representation, answer
@@ -22,18 +22,21 @@ def ipns_record_answer(asked: ContentRequest, names: Names) -> Answer:
     if asked.namespace != "ipns" or asked.segments:
         raise BadRequest("only /ipns/<name> has a record", where=asked.ipfs_path[:160])
     name = ipns.parse_name(asked.root_text)
-    return record_answer(name, names.record(name), asked)
+    record = names.record(name)
+    return record_answer(name, record, names.fresh_s(record), asked)
 
 
-def record_answer(name: Cid, record: ipns.Record, asked: ContentRequest) -> Answer:
-    """A record that was verified."""
+def record_answer(name: Cid, record: ipns.Record, fresh_s: float, asked: ContentRequest) -> Answer:
+    """A record that was verified, and may be believed for `fresh_s`."""
     text = ipns.name_text(name)
     etag = f'"{xxh3_64_hexdigest(record.raw)}"'
     fields = [
         ("ETag", etag),
-        ("Cache-Control", f"public, max-age={int(record.ttl_s)}"),
+        ("Cache-Control", f"public, max-age={int(fresh_s)}"),
         named(asked, "attachment", f"{text}.ipns-record"),
         ("X-Content-Type-Options", "nosniff"),
+        ("Vary", "Accept"),
+        *located(asked),
         *CORS,
     ]
     raw = record.raw

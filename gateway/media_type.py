@@ -10,6 +10,7 @@ from mimetypes import MimeTypes
 from typing import Final
 
 SNIFF_BYTES: Final = 512
+UNKNOWN: Final = "application/octet-stream"
 _TEXT_LIKE: Final = frozenset(
     ("application/javascript", "application/xml", "application/manifest+json", "image/svg+xml")
 )
@@ -57,22 +58,23 @@ _JSON_START: Final = re.compile(rb'\{\s*"[^"]*"\s*:|\[\s*[\[{"]')
 _BINARY: Final = frozenset((*range(9), 11, *range(14, 27), *range(28, 32)))
 
 
-def media_type(file_name: str, beginning: bytes) -> str:
-    """The type of a file called `file_name` ("" for none) that begins with `beginning`."""
+def by_name(file_name: str) -> str | None:
+    """The type that a file's name tells; None where it tells none."""
     _, dot, extension = file_name.rpartition(".")
     if dot:
         suffix = f".{extension.lower()}"
         known = _OURS.get(suffix) or _TABLE.types_map[True].get(suffix)
         if known is not None:
             return _with_charset(known)
-    return _sniffed(beginning[:SNIFF_BYTES])
+    return None
 
 
 def _with_charset(kind: str) -> str:
     return f"{kind}; charset=utf-8" if kind.startswith("text/") or kind in _TEXT_LIKE else kind
 
 
-def _sniffed(beginning: bytes) -> str:
+def by_beginning(beginning: bytes) -> str:
+    """The type of a file whose first SNIFF_BYTES, or all of it, are `beginning`."""
     for magic, kind in _MAGIC:
         if beginning.startswith(magic):
             return kind
@@ -88,7 +90,7 @@ def _sniffed(beginning: bytes) -> str:
     if start.startswith(b"<svg"):
         return "image/svg+xml; charset=utf-8"
     if _BINARY.intersection(beginning):
-        return "application/octet-stream"
+        return UNKNOWN
     return "application/json" if _is_json(start) else "text/plain; charset=utf-8"
 
 

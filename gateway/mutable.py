@@ -12,7 +12,7 @@ from content import ipns
 from content.cid import Cid
 from gateway.content_request import split_path
 from gateway.ports import DagStore, Links
-from runtime.errors import BadRequest, Unreachable
+from runtime.errors import BadRequest, Unreachable, Unverified
 
 # Longer chains mean a loop; kubo stops at 32 as well
 _HOPS_MAX: Final = 32
@@ -21,13 +21,9 @@ _HOPS_MAX: Final = 32
 class NameUnknown(Unreachable):
     """A name that nobody here knows; `name` is the IPNS name or `host` the domain to ask for."""
 
-    def __init__(self, name: Cid | None, host: str) -> None:
+    def __init__(self, name: Cid | None, host: str, why: str = "no record is known here") -> None:
         text = ipns.name_text(name) if name is not None else host
-        super().__init__(
-            "could not resolve name",
-            where=f"/ipns/{text}",
-            hint="no record is known here, and nobody had one",
-        )
+        super().__init__("could not resolve name", where=f"/ipns/{text}", hint=f"{why}, and nobody had one")
         self.name, self.host = name, host
 
 
@@ -48,11 +44,15 @@ class Names:
         self._links = links
         self._now_s = now_s
 
-    def follow(self, name_text: str) -> Followed:
-        """Where `/ipns/<name_text>` leads. Raises NameUnknown, Unverified, BadRequest."""
+    def follow(self, name_text: str, check: Callable[[str], None] = lambda _: None) -> Followed:
+        """Where `/ipns/<name_text>` leads; `check` may refuse any name on the way.
+
+        Raises NameUnknown, BadRequest.
+        """
         segments: tuple[str, ...] = ()
         ttl_s = float("inf")
         for _ in range(_HOPS_MAX):
+            check(name_text)
             path, seconds = self._one(name_text)
             ttl_s = min(ttl_s, seconds)
             namespace, root_text, more = _parts(path)
@@ -63,11 +63,18 @@ class Names:
         raise Unreachable(f"names lead on for more than {_HOPS_MAX} steps", where=f"/ipns/{name_text}")
 
     def record(self, name: Cid) -> ipns.Record:
-        """The valid record of a name that is kept here. Raises NameUnknown, Unverified."""
+        """The valid record of a name that is kept here. Raises NameUnknown, also for one that is over."""
         raw = self._dag.record(name.multihash)
         if raw is None:
             raise NameUnknown(name, "")
-        return ipns.verified(name, raw, self._now_s())
+        try:
+            return ipns.verified(name, raw, self._now_s())
+        except (Unverified, BadRequest) as error:
+            raise NameUnknown(name, "", error.message) from None
+
+    def fresh_s(self, record: ipns.Record) -> float:
+        """Seconds that a record may be believed: what it says, and never beyond its end."""
+        return max(0.0, min(record.ttl_s, record.expires_s - self._now_s()))
 
     def keep(self, name: Cid, raw: bytes) -> ipns.Record:
         """Keep a record, if it is valid and no older than the one here; returns the one that counts.
@@ -93,7 +100,7 @@ class Names:
                 raise NameUnknown(None, name_text.lower()) from None
             return link
         record = self.record(name)
-        return record.value, record.ttl_s
+        return record.value, self.fresh_s(record)
 
 
 def _parts(path: str) -> tuple[str, str, tuple[str, ...]]:

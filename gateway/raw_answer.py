@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from content.cid import Cid
-from gateway.content_fields import content_fields, named
+from gateway.content_fields import content_fields, located, named
 from gateway.content_request import ContentRequest, Reading, Target
 from gateway.representation import Representation, answer
 from gateway.span import BlobSpan
@@ -23,6 +23,7 @@ def raw_answer(asked: ContentRequest, target: Target, reading: Reading) -> Answe
         named(asked, "attachment", f"{cid.text()}.bin"),
         ("X-Content-Type-Options", "nosniff"),
         ("Accept-Ranges", "bytes"),
+        *located(asked),
     ]
     size, items = block_items(cid, reading)
     shown = Representation(etag, size, MEDIA_TYPE, fields, items, cid.text("f"), KIND, asked.account)

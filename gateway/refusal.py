@@ -47,7 +47,7 @@ def told_as_text(error: EdgeError) -> Answer:
         ("X-Content-Type-Options", "nosniff"),
         ("Access-Control-Allow-Origin", "*"),
     ]
-    if status in (429, 503):
+    if error.outcome.may_retry:
         fields.append(("Retry-After", "5"))
     if status == 401:
         fields.append(("WWW-Authenticate", 'Bearer realm="fleek-edge"'))

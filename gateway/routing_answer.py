@@ -97,14 +97,13 @@ class Routing:
 
     def _record(self, request: Request, site: Site, text: str) -> Answer:
         name = ipns.parse_name(text)
-        asked = ContentRequest(
-            request, site, "ipns", text, "", split_path(""), {}, Asked(Format.IPNS_RECORD, {}, html=False)
-        )
+        self.deny.check_path("ipns", text, ())
+        asked = ContentRequest(request, site, "ipns", text, "", split_path(""), {}, Asked(Format.IPNS_RECORD))
         try:
             record = self.names.record(name)
         except NameUnknown:
             raise NotFound("no record is kept for this name", where=text[:80]) from None
-        return record_answer(name, record, asked)
+        return record_answer(name, record, self.names.fresh_s(record), asked)
 
 
 def _multiaddr(site: Site) -> str:

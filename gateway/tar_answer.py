@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from content.block import BlockMissing
-from content.cid import DAG_PB, Cid
+from content.cid import DAG_PB, RAW, Cid
 from content.unixfs import directory
 from content.unixfs.file import node, size_of
 from content.unixfs.message import Kind, Message
 from gateway.conditional import Verdict, evaluate_read
-from gateway.content_fields import content_fields, named
+from gateway.content_fields import content_fields, located, named
 from gateway.content_request import ContentRequest, Reading, Target
 from gateway.file_body import file_items, pause_for
 from gateway.representation import bodiless
 from net.answer import Answer, Pause, Piece
-from runtime.errors import BadRequest, NotAcceptable, Unverified
+from runtime.errors import BadRequest, Unverified
 
 KIND: Final = "tar"
 MEDIA_TYPE: Final = "application/x-tar"
@@ -40,18 +40,19 @@ def tar_answer(asked: ContentRequest, target: Target, reading: Reading) -> Answe
         named(asked, "attachment", f"{cid.text()}.tar"),
         ("X-Content-Type-Options", "nosniff"),
         ("Accept-Ranges", "none"),
+        *located(asked),
     ]
     verdict = evaluate_read(etag, asked.request)
     if verdict is not Verdict.PERFORM:
         return bodiless(verdict, fields, asked.account)
+    if cid.codec not in (DAG_PB, RAW):
+        raise BadRequest("only files and directories come as a TAR", where=cid.text())
     try:
         kind = directory.kind_of(cid, reading.read(cid))
     except BadRequest as error:
-        raise NotAcceptable("only files and directories come as a TAR", where=cid.text()) from error
+        raise BadRequest("only files and directories come as a TAR", where=cid.text()) from error
     if directory.is_directory(kind):
         _checked_entries(cid, cid.text(), reading)  # a bad name at the top is an error, not a broken body
-    if asked.request.method == "HEAD":
-        return Answer(200, fields, b"", kind=KIND, account=asked.account)
     return Answer(200, fields, _items(cid, reading), kind=KIND, account=asked.account)
 
 

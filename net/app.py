@@ -38,8 +38,10 @@ class HotPath(Protocol):
 class App(Protocol):
     """A service behind an HTTP listener. Any `EdgeError` it raises becomes an error answer."""
 
-    def shares(self, host: str) -> bool:
+    def shares(self, host: str, accept: str) -> bool:
         """Whether plain answers under this Host (lower case, with its port) depend on the target alone.
+
+        `accept` is the request's Accept field, which takes any type but may prefer one.
 
         Asked once a header block; `hit` is called only where it is so.
         """

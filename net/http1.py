@@ -107,8 +107,10 @@ class Tail:
 class HeadReader:
     """Reads heads for all connections of a process; holds the limits and the memo."""
 
-    def __init__(self, limits: HttpLimits, shares: Callable[[str], bool] = lambda _: True) -> None:
-        """`shares(host)`: whether hits under a Host may be memoised by target alone (`net.app.App`)."""
+    def __init__(
+        self, limits: HttpLimits, shares: Callable[[str, str], bool] = lambda _host, _accept: True
+    ) -> None:
+        """`shares(host, accept)`: whether hits of such requests may be memoised by target (`net.app.App`)."""
         self._limits = limits
         self._shares = shares
         # Two generations stand in for an LRU list: `plain` is asked on the hot path and must
@@ -155,8 +157,10 @@ class HeadReader:
         tail = self._old.get(data)
         if tail is None:
             tail = parse_tail(data, self._limits)
-        if tail.plain and not self._shares((tail.fields.get("host") or "").lower()):
-            return replace(tail, plain=False)
+        if tail.plain:
+            host, accept = tail.fields.get("host") or "", tail.fields.get("accept") or "*/*"
+            if not self._shares(host.lower(), accept):
+                return replace(tail, plain=False)
         if tail.plain and len(data) <= _MEMO_TAIL_BYTES:
             if len(self.plain) >= _MEMO_TAILS:
                 self._old, self.plain = self.plain, {}

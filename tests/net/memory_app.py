@@ -113,7 +113,7 @@ class MemoryApp:
     answers: dict[str, Decision] = field(default_factory=dict)
     handlers: dict[str, Handler] = field(default_factory=dict)
 
-    def shares(self, host: str) -> bool:
+    def shares(self, host: str, accept: str) -> bool:
         return True
 
     def hit(self, target: bytes) -> Hit | None:
