@@ -67,6 +67,8 @@ class Cid:
         """The CID that is exactly `raw`. Raises BadRequest."""
         if len(raw) == _V1_BYTES and raw[0] == 1 and raw[1] < 0x80 and raw[2:4] == _V0_PREFIX:
             return cls(1, raw[1], raw[2:], raw)  # nearly all there are
+        if len(raw) == _V0_BYTES and raw.startswith(_V0_PREFIX):
+            return cls(0, DAG_PB, raw, raw)  # and nearly all the others
         cid, end = read(raw, 0)
         if end != len(raw):
             raise BadRequest("bytes follow the CID", where=raw.hex()[:80])
@@ -113,12 +115,7 @@ class Cid:
         if base is not None:
             return multibase.encode(base, self.as_v1().raw)
         if not self._text:
-            encoded = (
-                multibase.encode("z", self.raw)[1:]
-                if self.version == 0
-                else multibase.encode_base32(self.raw)
-            )
-            self._text = encoded
+            self._text = text_of(self.raw)
         return self._text
 
     __str__ = text
@@ -134,6 +131,11 @@ class Cid:
 
     def __lt__(self, other: "Cid") -> bool:
         return self.raw < other.raw
+
+
+def text_of(raw: bytes) -> str:
+    """The text of a binary CID that is known to be one: `Cid.text` without the value in between."""
+    return multibase.encode_base32(raw) if raw[0] == 1 else multibase.encode("z", raw)[1:]
 
 
 def read(data: bytes | memoryview, at: int) -> tuple[Cid, int]:

@@ -11,7 +11,7 @@ def links(cid: Cid, data: bytes) -> tuple[Cid, ...]:
     Raises BadRequest when the block is not of its codec.
     """
     if cid.codec == codecs.DAG_PB:
-        return tuple(link.cid for link in dag_pb.decode(data).links)
+        return tuple(dag_pb.Opened(data).cids())
     if cid.codec == codecs.DAG_CBOR:
         return tuple(dag_value.links(dag_cbor.decode(data)))
     if cid.codec == codecs.DAG_JSON:

@@ -15,6 +15,7 @@ from content.block import BlockReader
 from content.cid import Cid
 from content.dag_value import Value, child
 from content.unixfs import directory
+from content.unixfs.file import node
 from content.unixfs.message import Kind
 from runtime.errors import BadRequest, NotFound
 
@@ -77,19 +78,17 @@ def _step(at: Cid, block: bytes, segments: tuple[str, ...], read: BlockReader) -
 
 
 def _dag_pb_step(at: Cid, block: bytes, segment: str, read: BlockReader) -> Step:
+    walked: tuple[Cid, ...] = ()
     try:
-        kind = directory.kind_of(at, block)
-    except BadRequest:
-        kind = None  # dag-pb that is no UnixFS: link names are the names
-    if kind is None:
-        for link in dag_pb.decode(block).links:
-            if link.name == segment:
-                return Step(link.cid, (), 1)
-        raise _no_link(at, segment)
-    if not directory.is_directory(kind):
-        what = "a file" if kind in (Kind.FILE, Kind.RAW) else f"a {kind.name.lower()}"
-        raise NotFound(f'no link named "{segment[:80]}": {what} has no entries', where=at.text())
-    target, walked = directory.lookup(at, block, segment, read)
+        found = node(at, block)
+    except BadRequest:  # dag-pb that is no UnixFS: link names are the names
+        target = dag_pb.Opened(block).find(segment)
+    else:
+        kind = found.message.kind
+        if not directory.is_directory(kind):
+            what = "a file" if kind in (Kind.FILE, Kind.RAW) else f"a {kind.name.lower()}"
+            raise NotFound(f'no link named "{segment[:80]}": {what} has no entries', where=at.text())
+        target, walked = directory.lookup(at, found, segment, read)
     if target is None:
         raise _no_link(at, segment)
     return Step(target, walked, 1)

@@ -14,7 +14,7 @@ from content.block import BlockMissing
 from content.cid import Cid
 from content.path import Resolved, resolve
 from content.unixfs import directory
-from content.unixfs.file import leaves
+from content.unixfs.file import leaves, node
 from content.unixfs.message import Kind
 from gateway import redirects_file
 from gateway.car_answer import car_answer
@@ -200,11 +200,12 @@ class ContentApp:
         cid = target.resolved.terminal
         if cid.codec not in (codecs.DAG_PB, codecs.RAW):
             return raw_answer(asked, target, reading)
-        kind = directory.kind_of(cid, reading.read(cid)) if cid.codec == codecs.DAG_PB else Kind.FILE
-        if directory.is_directory(kind):
-            return directory_answer(asked, target, reading)
-        if kind is Kind.SYMLINK:
-            return symlink_answer(asked, target, reading, cid)
+        if cid.codec == codecs.DAG_PB:
+            found = node(cid, reading.read(cid))
+            if directory.is_directory(found.message.kind):
+                return directory_answer(asked, target, reading, found)
+            if found.message.kind is Kind.SYMLINK:
+                return symlink_answer(asked, target, reading, cid)
         name = target.segments[-1] if target.segments else ""
         return file_answer(asked, target, reading, FileShown(cid, name, cid))
 

@@ -59,6 +59,9 @@ def parent(left: Buffer, right: Buffer, is_root: bool) -> bytes:
 def chunk_nodes(data: Buffer, first: int) -> bytes:
     """Pre-order nodes over the chunks of one group (at most 16 KiB) that begins at chunk `first`."""
 
+def base32_text(data: bytes) -> str:
+    """Lower-case base32 without padding, for `content.multibase`."""
+
 @final
 class HotEntry:
     """What `HotPath` knows of one request target; see native/src/hot.rs."""
@@ -87,3 +90,53 @@ class HotPath:
 
     def turn(self, fd: int, plain: dict[bytes, Any], opening: bytes) -> Any:
         """Read once from `fd` and answer a known GET: its hit, (data, hit, taken), or the bytes read."""
+
+@final
+class PbNode:
+    """A dag-pb node over its block; see native/src/node.rs. Behind `content.dag_pb` and `content.unixfs`."""
+
+    def __new__(cls, block: bytes) -> PbNode:
+        """Read a node. Raises ValueError(what is broken, at which byte)."""
+
+    def __len__(self) -> int: ...
+    @property
+    def data(self) -> tuple[int, int] | None:
+        """Where the data field lies in the block."""
+
+    def link(self, index: int) -> tuple[bytes, str | None, int | None]:
+        """(CID, name, size) of a link. Raises IndexError."""
+
+    def links(self) -> list[tuple[bytes, str | None, int | None]]:
+        """(CID, name, size) of every link."""
+
+    def entries(self, width: int) -> tuple[list[tuple[str, bytes, int | None]], list[bytes]]:
+        """((name, CID, size) of each entry, CIDs of sub-shards); `width` digits name a slot, 0: no shard."""
+
+    def cid(self, index: int) -> bytes:
+        """The CID of a link. Raises IndexError."""
+
+    def cids(self) -> list[bytes]:
+        """The CID of every link."""
+
+    def find(self, name: bytes) -> int | None:
+        """Which link is the first of that name."""
+
+    def in_slots(self, field: bytes, width: int) -> bool:
+        """Whether the links are named by the bits set in `field`, in order, as `width` hex digits."""
+
+    def unixfs(
+        self,
+    ) -> tuple[
+        int | None,
+        tuple[int, int] | None,
+        int | None,
+        tuple[int, ...],
+        int | None,
+        int | None,
+        int | None,
+        tuple[int, int | None] | None,
+    ]:
+        """(kind, payload's place in the block, file_bytes, block_bytes, hash_type, fanout, mode, mtime).
+
+        Raises ValueError(what is broken, at which byte).
+        """

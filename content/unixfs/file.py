@@ -15,18 +15,19 @@ from content import cid as codecs
 from content import dag_pb
 from content.block import BlockReader
 from content.cid import Cid
-from content.unixfs.message import Kind, Message, decode
+from content.unixfs.message import Kind, Message
+from content.unixfs.message import read as read_message
 from runtime.errors import BadRequest, Unverified
 
 # Balanced trees of 2^63 bytes have 8 levels; a longer chain is built to exhaust readers
 MAX_DEPTH: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen in use: one is made for every block that is walked
 class Node:
     """A dag-pb node with its UnixFS message; `payload_at`: where its own data lies in the block."""
 
-    links: tuple[dag_pb.Link, ...]
+    links: dag_pb.Opened
     message: Message
     payload_at: int
 
@@ -44,11 +45,12 @@ class Leaf:
 
 def node(cid: Cid, block: bytes) -> Node:
     """Read a UnixFS node. Raises BadRequest."""
-    outer = dag_pb.decode(block)
-    if outer.data is None:
-        raise BadRequest("not a UnixFS node: it has no data field", where=cid.text())
-    message = decode(outer.data)
-    return Node(outer.links, message, outer.data_at + message.data_at)
+    try:
+        opened = dag_pb.Opened(block)
+        message, payload_at = read_message(opened)
+    except BadRequest as error:
+        raise BadRequest(error.message, where=f"{cid.text()} {error.where}".strip()) from None
+    return Node(opened, message, payload_at)
 
 
 def is_file(message: Message) -> bool:
@@ -83,7 +85,7 @@ def parts(cid: Cid, block: bytes) -> tuple[tuple[Cid, int], ...]:
     if not is_file(found.message):
         return ()
     _node_bytes(cid, found)
-    return tuple(zip((link.cid for link in found.links), found.message.block_bytes, strict=True))
+    return tuple(zip(found.links.cids(), found.message.block_bytes, strict=True))
 
 
 def _walk(
@@ -92,7 +94,7 @@ def _walk(
     if depth > MAX_DEPTH:
         raise Unverified(f"a file of more than {MAX_DEPTH} levels", where=cid.text())
     block = read(cid)
-    links: tuple[dag_pb.Link, ...] = ()
+    links: dag_pb.Opened | None = None
     sizes: tuple[int, ...] = ()
     own_at, own_bytes = 0, len(block)
     total = own_bytes
@@ -112,11 +114,12 @@ def _walk(
     if low < high:
         yield Leaf(cid, low, own_at + low - offset, own_at + high - offset, len(block))
     at = offset + own_bytes
-    for link, size in zip(links, sizes, strict=True):
+    for index, size in enumerate(sizes):
         if at >= last:
             return
         if at + size > start and size:
-            yield from _walk(link.cid, read, at, size, start, stop, depth + 1)
+            assert links is not None, "only nodes have sizes"
+            yield from _walk(links.cid(index), read, at, size, start, stop, depth + 1)
         at += size
 
 
@@ -157,9 +160,9 @@ def _blocks(
     if size is not None and total != size:
         raise Unverified(f"the DAG lies: a part of {total} bytes was announced with {size}", where=cid.text())
     at = offset + len(found.message.data or b"")
-    for link, part in zip(found.links, found.message.block_bytes, strict=True):
+    for index, part in enumerate(found.message.block_bytes):
         if stop is not None and at >= stop:
             return
         if at + part > start and part:
-            yield from _blocks(link.cid, read, at, part, start, stop, depth + 1)
+            yield from _blocks(found.links.cid(index), read, at, part, start, stop, depth + 1)
         at += part

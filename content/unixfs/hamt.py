@@ -3,6 +3,10 @@
 A shard is a dag-pb node with a bitfield of the slots in use and one link a slot, named by the slot's
 number in upper-case hex; a longer link name is an entry, the bare number a sub-shard. The slot at each
 level is the next log2(fanout) bits of murmur3-x64-64 of the name. Source: the UnixFS specification.
+
+What bounds a hostile tree: a shard has at most `_FANOUT_MAX` links, a path at most 64 bits of levels, and no
+shard occurs twice in one tree (the names below it would hash to two places), so walking it all never costs
+more than what is stored of it.
 """
 
 from collections.abc import Iterator
@@ -14,32 +18,31 @@ import mmh3
 from content import dag_pb
 from content.block import BlockReader
 from content.cid import Cid
-from content.unixfs.file import node
-from content.unixfs.message import Kind, Message
+from content.unixfs.file import Node, node
+from content.unixfs.message import Kind
 from runtime.errors import BadRequest, Unverified
+
+Row = tuple[str, bytes, int | None]
+"""An entry in a list of many: its name, its binary CID (a sound one), what all its blocks have (Tsize)."""
 
 MURMUR3_X64_64: Final = 0x22
 _FANOUT_MAX: Final = 1024  # kubo's own bound: a node of more links is an attack
 _HASH_BITS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen in use
 class Shard:
-    """One checked node of the tree."""
+    """One checked node of the tree: its links, its fanout, how many digits name a slot, the slots in use."""
 
-    links: tuple[dag_pb.Link, ...]
+    links: dag_pb.Opened
     fanout: int
     prefix_chars: int
     bits: int
 
 
-def shard(cid: Cid, block: bytes) -> Shard:
-    """Read a shard. Raises BadRequest, Unverified where it contradicts itself."""
-    found = node(cid, block)
-    return _checked(cid, found.message, found.links)
-
-
-def _checked(cid: Cid, message: Message, links: tuple[dag_pb.Link, ...]) -> Shard:
+def shard(cid: Cid, found: Node) -> Shard:
+    """What a node says as a shard. Raises BadRequest, Unverified where it contradicts itself."""
+    message = found.message
     if message.kind is not Kind.HAMT_SHARD:
         raise BadRequest("not a shard of a directory", where=cid.text())
     fanout = message.fanout or 0
@@ -49,10 +52,11 @@ def _checked(cid: Cid, message: Message, links: tuple[dag_pb.Link, ...]) -> Shar
         )
     if message.hash_type != MURMUR3_X64_64:
         raise BadRequest(f"hash function {message.hash_type} of a shard is not known", where=cid.text())
-    field = int.from_bytes(message.data or b"", "big")
-    if field >> fanout or field.bit_count() != len(links):
+    field = message.data or b""
+    prefix_chars = len(f"{fanout - 1:X}")
+    if len(field) > fanout // 8 or not found.links.native.in_slots(field, prefix_chars):
         raise Unverified("a shard's bitfield and its links disagree", where=cid.text())
-    return Shard(links, fanout, len(f"{fanout - 1:X}"), field)
+    return Shard(found.links, fanout, prefix_chars, int.from_bytes(field, "big"))
 
 
 def hash_bits(name: str) -> int:
@@ -70,48 +74,45 @@ def slot(bits: int, level: int, fanout: int) -> int:
     return bits >> shift & (fanout - 1)
 
 
-def lookup(cid: Cid, block: bytes, name: str, read: BlockReader) -> tuple[Cid | None, tuple[Cid, ...]]:
+def lookup(cid: Cid, found: Node, name: str, read: BlockReader) -> tuple[Cid | None, tuple[Cid, ...]]:
     """(the entry's CID or None, shards walked below the root). Raises BlockMissing and as `shard`."""
     bits, level = hash_bits(name), 0
     walked: list[Cid] = []
     while True:
-        found = shard(cid, block)
-        place = slot(bits, level, found.fanout)
-        if not found.bits >> place & 1:
+        at = shard(cid, found)
+        place = slot(bits, level, at.fanout)
+        if not at.bits >> place & 1:
             return None, tuple(walked)
-        link = found.links[(found.bits & ((1 << place) - 1)).bit_count()]
+        link = at.links.link((at.bits & ((1 << place) - 1)).bit_count())
         label = link.name or ""
-        if label[: found.prefix_chars] != f"{place:0{found.prefix_chars}X}":
-            raise Unverified("a shard's link stands in another slot than it says", where=cid.text())
-        if len(label) > found.prefix_chars:
-            return (link.cid if label[found.prefix_chars :] == name else None), tuple(walked)
+        if len(label) > at.prefix_chars:
+            return (link.cid if label[at.prefix_chars :] == name else None), tuple(walked)
         cid = link.cid
         walked.append(cid)
-        block, level = read(cid), level + 1
+        found, level = node(cid, read(cid)), level + 1
 
 
-def entries(cid: Cid, block: bytes, read: BlockReader) -> Iterator[dag_pb.Link]:
-    """All entries, in the order of the tree; names without their slot. Memory: one shard a level."""
-    yield from _entries(cid, block, read, 0)
+def runs(cid: Cid, found: Node, read: BlockReader) -> Iterator[list[Row] | Cid]:
+    """The tree depth first: each sub-shard's CID before it is read, and the entries of each shard as a list.
 
-
-def shards(cid: Cid, block: bytes, read: BlockReader, level: int = 0) -> Iterator[Cid]:
-    """The sub-shards below a shard, depth first."""
-    found = shard(cid, block)
-    for link in found.links:
-        if len(link.name or "") == found.prefix_chars:
-            slot(0, level + 1, found.fanout)
-            yield link.cid
-            yield from shards(link.cid, read(link.cid), read, level + 1)
-
-
-def _entries(cid: Cid, block: bytes, read: BlockReader, level: int) -> Iterator[dag_pb.Link]:
-    found = shard(cid, block)
-    width = found.prefix_chars
-    for link in found.links:
-        label = link.name or ""
-        if len(label) > width:
-            yield dag_pb.Link(link.cid, label[width:], link.size_bytes)
-        else:
-            slot(0, level + 1, found.fanout)  # bounds the depth
-            yield from _entries(link.cid, read(link.cid), read, level + 1)
+    Entries come without their slot, in the order of their shard. Raises as `shard`; BlockMissing ends the
+    walk, unless who takes a CID sees to it that its block is here. Memory: the sub-shards that wait
+    (`_FANOUT_MAX` a level at most) and 100 bytes for each that was seen.
+    """
+    seen = {cid.raw}
+    waiting = [(cid, 0)]
+    while waiting:
+        cid, level = waiting.pop()
+        if level:
+            yield cid
+            found = node(cid, read(cid))
+        at = shard(cid, found)
+        entries, below = at.links.native.entries(at.prefix_chars)
+        if entries:
+            yield entries
+        if below:
+            slot(0, level + 1, at.fanout)  # bounds the depth
+            if len(set(below)) < len(below) or not seen.isdisjoint(below):
+                raise Unverified("a shard occurs twice in one directory", where=cid.text())
+            seen.update(below)
+            waiting += [(Cid.from_bytes(raw), level + 1) for raw in reversed(below)]

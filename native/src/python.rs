@@ -7,9 +7,11 @@ use pyo3::exceptions::{PyException, PyOverflowError, PyRuntimeError, PyTypeError
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PySlice, PyTuple};
 
+use crate::base32;
 use crate::buffer::Borrowed;
 use crate::groups::{self, GROUP_BYTES, SEGMENT_BYTES, SEGMENT_GROUPS};
 use crate::hot::{HotEntry, HotPath};
+use crate::node::PbNode;
 use crate::simd::{CHUNK_BYTES, Cv, NODE_BYTES, Simd};
 use crate::subtree;
 
@@ -21,10 +23,10 @@ const CHUNK_LIMIT: u64 = 1 << 54;
 create_exception!(_native, Mismatch, PyException, "(first, stop): these chunks differ from what the root commits to.");
 
 /// Run `work` without the GIL when `bytes` make it long; a panic becomes RuntimeError.
-fn fenced<T: Send>(py: Python<'_>, bytes: usize, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+pub fn fenced<T: Send>(py: Python<'_>, bytes: usize, work: impl FnOnce() -> T + Send) -> PyResult<T> {
     let work = || catch_unwind(AssertUnwindSafe(work));
     let done = if bytes > DETACH_BYTES { py.detach(work) } else { work() };
-    done.map_err(|_| PyRuntimeError::new_err("the native tree broke one of its own promises"))
+    done.map_err(|_| PyRuntimeError::new_err("native code broke one of its own promises"))
 }
 
 fn number(name: &str, value: &Bound<'_, PyAny>) -> PyResult<u64> {
@@ -144,6 +146,12 @@ fn chunk_nodes<'py>(
     Ok(PyBytes::new(py, &nodes))
 }
 
+/// Lower-case base32 without padding.
+#[pyfunction]
+fn base32_text(data: &[u8]) -> String {
+    base32::encode(data)
+}
+
 /// Bytes of a blob that match its root, and where they stand.
 #[pyclass(frozen, module = "content.bao._native")]
 struct Proven {
@@ -261,9 +269,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(outboard, module)?)?;
     module.add_function(wrap_pyfunction!(parent, module)?)?;
     module.add_function(wrap_pyfunction!(chunk_nodes, module)?)?;
+    module.add_function(wrap_pyfunction!(base32_text, module)?)?;
     module.add_class::<Proven>()?;
     module.add_class::<Subtree>()?;
     module.add_class::<HotEntry>()?;
     module.add_class::<HotPath>()?;
+    module.add_class::<PbNode>()?;
     module.add("Mismatch", module.py().get_type::<Mismatch>())
 }

@@ -142,7 +142,7 @@ def test_dag_pb_that_is_not_canonical_is_refused(raw: bytes) -> None:
 
 def test_data_may_stand_before_the_links() -> None:
     assert dag_pb.decode(b"\x0a\x01d" + FRAMED).data == b"d"
-    assert dag_pb.decode(FRAMED + b"\x0a\x01d").data_at == len(FRAMED) + 2
+    assert dag_pb.Opened(FRAMED + b"\x0a\x01d").data == (len(FRAMED) + 2, len(FRAMED) + 3)
 
 
 def test_links_of_every_codec() -> None:
