@@ -1,6 +1,7 @@
 """What reaches the two streams."""
 
 import json
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -19,14 +20,22 @@ def test_a_record_is_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) 
     assert captured.err == "", "scripts are not told remarks"
 
 
-def test_without_json_people_get_plain_lines_and_remarks_go_to_stderr(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_in_a_pipe_stderr_holds_warnings_and_no_remarks(capsys: pytest.CaptureFixture[str]) -> None:
     out = Output(as_json=False)
     out.record({"path": "x"}, "plain x")
     out.note("a remark")
+    out.warn("left out: y")
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("plain x\n", "a remark\n")
+    assert (captured.out, captured.err) == ("plain x\n", "left out: y\n")
+
+
+def test_remarks_are_for_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    Output(as_json=False).note("a remark\x1b[2J")
+    Output(as_json=True).note("a remark")
+    assert capsys.readouterr().err == "a remark\\x1b[2J\n"
 
 
 def test_a_file_name_cannot_drive_the_terminal() -> None:

@@ -150,7 +150,7 @@ class _Adding:
         if stat.S_ISDIR(found.st_mode):
             return self._directory(path, name, shown, found, depth)
         if not stat.S_ISREG(found.st_mode):
-            self._out.note(f"left out: {path} (neither a file, a folder nor a symlink)")
+            self._out.warn(f"left out: {path} (neither a file, a folder nor a symlink)")
             return None
         with opened(path) as file:
             mode, mtime = self._choices.attributes(found)

@@ -4,6 +4,8 @@ Invariants
  1. Nothing but data is written to stdout: one JSON object a line with `--json`, one line a thing without.
  2. Text from outside (paths, names, messages of servers) never reaches a terminal with control characters.
  3. rich is loaded only when there is a terminal to show something on.
+ 4. stderr is silent in a pipe while all goes well: totals and bars are for a person who watches; what is said
+    always is an error, or a warning that the result is not all that was asked for.
 """
 
 import importlib
@@ -63,8 +65,19 @@ class Output:
             sys.stdout.flush()
 
     def note(self, text: str) -> None:
-        """A remark for a person, on stderr; scripts that asked for JSON do not get it."""
+        """A remark for a person who watches: on stderr where that is a terminal, and never beside JSON."""
+        if not self.as_json and sys.stderr.isatty():
+            self._say(text)
+
+    def warn(self, text: str) -> None:
+        """Something was left out or is not as it was asked for: on stderr, terminal or not."""
         if not self.as_json:
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        if self._live is not None:
+            self._live.line(printable(text))
+        else:
             sys.stderr.write(f"{printable(text)}\n")
 
     def progress(self, title: str, total_bytes: int | None) -> AbstractContextManager[Progress]:

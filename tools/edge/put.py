@@ -64,7 +64,7 @@ def put(
     def skip(path: str, why: str) -> None:
         nonlocal skipped
         skipped += 1
-        invocation.out.note(f"left out: {path} ({why})")
+        invocation.out.warn(f"left out: {path} ({why})")
 
     watched = sys.stderr.isatty() and not invocation.out.as_json
     total_bytes = walk.total_bytes(paths) if watched else None
