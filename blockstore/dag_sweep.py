@@ -12,7 +12,7 @@ Dropping a row drops its hold on a blob; the sweep of blobs that follows frees t
 be read (damaged, evicted) hides what it links to, so then nothing is dropped at all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from blockstore.backing import Backing
@@ -68,6 +68,7 @@ class DagSweep:
         self._serial = -1
         self.unreadable: Cid | None = None  # a block that hides what it links to
         self.dropped = 0
+        self._stays_ms: float = backing.settings.lease_s * 1000  # after it was put or asked for
         self.expired_roots = 0
 
     def steps(self) -> Iterator[None]:
@@ -81,6 +82,23 @@ class DagSweep:
         if self.unreadable is None:
             yield from self._drop_unmarked(ceiling)
         yield from self._settle_waiting()
+
+    def steps_for(self, multihashes: Iterable[bytes]) -> Iterator[None]:
+        """Drop those of `multihashes` that no root reaches, at once: their lease over or not."""
+        self._stays_ms = 0
+        with self._backing.index.reading() as txn:
+            ceiling = self._rows.next_ordinal(txn)
+        yield from self._mark_roots()
+        page: list[bytes] = []
+        for multihash in multihashes:
+            if self.unreadable is not None:
+                return
+            if not self._is_marked(multihash):
+                page.append(multihash)
+            if len(page) == _SCAN_ROWS:
+                yield from self._drop_all(page, ceiling)
+                page = []
+        yield from self._drop_all(page, ceiling)
 
     def _drop_expired_roots(self) -> Iterator[None]:
         now_s = self._backing.clock.now_s()
@@ -135,18 +153,21 @@ class DagSweep:
         after = b""
         while True:
             suspects, after = self._suspects(after, ceiling)
-            while suspects:
-                left = self._drop(suspects, ceiling)
-                if left is None:
-                    yield from self._mark_roots()
-                    if self.unreadable is not None:
-                        return
-                    suspects = [each for each in suspects if not self._is_marked(each)]
-                else:
-                    suspects = left
-                yield
-            if not after:
+            yield from self._drop_all(suspects, ceiling)
+            if not after or self.unreadable is not None:
                 return
+            yield
+
+    def _drop_all(self, suspects: list[bytes], ceiling: int) -> Iterator[None]:
+        while suspects:
+            left = self._drop(suspects, ceiling)
+            if left is None:
+                yield from self._mark_roots()
+                if self.unreadable is not None:
+                    return
+                suspects = [each for each in suspects if not self._is_marked(each)]
+            else:
+                suspects = left
             yield
 
     def _settle_waiting(self) -> Iterator[None]:
@@ -181,10 +202,8 @@ class DagSweep:
         return found, after
 
     def _may_go(self, row: BlockRow, ceiling: int, now_ms: int) -> bool:
-        stays_ms = self._backing.settings.lease_s * 1000
-        return (
-            row.ordinal < ceiling and row.touched_ms + stays_ms <= now_ms and not self._has_mark(row.ordinal)
-        )
+        over = row.touched_ms + self._stays_ms <= now_ms
+        return row.ordinal < ceiling and over and not self._has_mark(row.ordinal)
 
     def _has_mark(self, ordinal: int) -> bool:
         return any(marks.has(ordinal) for marks in self._marks.values())

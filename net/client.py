@@ -22,6 +22,7 @@ from urllib.parse import urljoin, urlsplit
 import h11
 
 from net.fields import Fields
+from net.guard import Guard
 from runtime.errors import SourceTimeout, Unreachable, UsageError
 
 # A piece is what one read gives; larger reads save calls on large bodies.
@@ -91,17 +92,18 @@ def fetch(
     body: bytes = b"",
     limits: ClientLimits | None = None,
     trust: ssl.SSLContext | None = None,
+    guard: Guard | None = None,
 ) -> Reply:
     """Ask for `url` (http or https) and return the answer as soon as its head is here.
 
     `headers` besides Host, User-Agent, Connection and Content-Length; an Authorization field is
-    dropped when a redirect leaves the origin. `trust` replaces the system's certificate store.
-    Raises `UsageError` (not such a URL), `Unreachable`, `SourceTimeout`.
+    dropped when a redirect leaves the origin. `trust` replaces the system's certificate store. `guard` judges
+    every address before it is dialled: for URLs that no person typed.
+    Raises `UsageError` (not such a URL), `Forbidden` (the guard), `Unreachable`, `SourceTimeout`.
     """
     limits = limits or ClientLimits()
-    context = trust
     for left in range(limits.redirects, -1, -1):
-        reply = _ask(url, method, headers, body, limits, context)
+        reply = _ask(url, method, headers, body, limits, _Peer(trust, guard))
         target = reply.fields.get("location")
         if reply.status not in _REDIRECTS or target is None or limits.redirects == 0:
             return reply
@@ -123,10 +125,10 @@ def _ask(
     headers: Sequence[tuple[str, str]],
     body: bytes,
     limits: ClientLimits,
-    trust: ssl.SSLContext | None,
+    peer: "_Peer",
 ) -> Reply:
     scheme, host, port, target, host_field = _parts(url)
-    wire = _Wire(_connect(url, host, port, limits, trust if scheme == "https" else None, scheme), url, limits)
+    wire = _Wire(_connect(url, host, port, limits, peer, scheme), url, limits)
     fields = [("Host", host_field), _AGENT, *headers, ("Connection", "close")]
     if body or method in ("PUT", "POST"):
         fields.append(("Content-Length", str(len(body))))
@@ -169,11 +171,28 @@ def _origin(url: str) -> tuple[str, str, int]:
     return scheme, host, port
 
 
-def _connect(
-    url: str, host: str, port: int, limits: ClientLimits, trust: ssl.SSLContext | None, scheme: str
-) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class _Peer:
+    """Whom to believe, and whom to dial."""
+
+    trust: ssl.SSLContext | None
+    guard: Guard | None
+
+    def address(self, host: str, port: int) -> str:
+        """What to dial for `host`: with a guard an address that it has judged. Raises Forbidden, OSError."""
+        if host.endswith(".localhost"):
+            host = "localhost"  # RFC 6761 §6.3: this machine, whether or not its resolver knows
+        if self.guard is None:
+            return host
+        found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        for each in found:
+            self.guard.check(each)  # one that is refused ends the request: no honest name mixes them
+        return found[0]
+
+
+def _connect(url: str, host: str, port: int, limits: ClientLimits, peer: _Peer, scheme: str) -> socket.socket:
     try:
-        sock = socket.create_connection((host, port), limits.connect_s)
+        sock = socket.create_connection((peer.address(host, port), port), limits.connect_s)
     except TimeoutError as error:
         raise SourceTimeout(f"no connection within {limits.connect_s:g} s", where=url) from error
     except (OSError, UnicodeError) as error:
@@ -182,7 +201,7 @@ def _connect(
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if scheme == "http":
         return sock
-    context = trust or ssl.create_default_context()
+    context = peer.trust or ssl.create_default_context()
     try:
         # A TLS stream that ends without close_notify is an error, not the end of a body.
         return context.wrap_socket(sock, server_hostname=host, suppress_ragged_eofs=False)
