@@ -65,14 +65,14 @@ def test_help_lists_every_command_and_loads_none() -> None:
         (["competion"], "no such command 'competion'", "did you mean completion?"),
         (["--jsn"], "no such option '--jsn'", "did you mean --json?"),
         (["ls", "--dta", "x"], "no such option '--dta'", "did you mean --data?"),
-        (["stat"], "missing argument 'HASH...'", "`fleek-edge stat --help` shows how it is used"),
+        (["stat"], "missing argument 'HASH|CID[/PATH]...'", "`fleek-edge stat --help` shows how it is used"),
         (
             ["completion", "tcsh"],
             "'tcsh' is not one of",
             "`fleek-edge completion --help` shows how it is used",
         ),
-        (["stat", "nonsense"], "not a BLAKE3 name", "use 64 hexadecimal digits"),
-        (["rm", "ab" * 31], "not a BLAKE3 name", "use 64 hexadecimal digits"),
+        (["stat", "nonsense"], "neither a hash nor a CID", "use 64 hexadecimal digits"),
+        (["rm", "ab" * 31], "neither a hash nor a CID", "use 64 hexadecimal digits"),
         (["token", "ad"], "no such command 'ad'", "did you mean"),
     ],
 )

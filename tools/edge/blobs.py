@@ -1,109 +1,102 @@
-"""`fleek-edge stat | ls | verify | rm`: what is known of blobs, and their removal."""
+"""`fleek-edge stat | verify | rm`: what is known of blobs and DAGs, and their removal.
 
-from datetime import UTC, datetime
-from typing import Any
+A hash names a blob, a CID or path a DAG (`tools.edge.named`); each command acts on what is named, whole.
+"""
 
 import click
 
-from blockstore import BlobStat, Root, Store
-from blockstore.upper import UPPER_SEGMENT
+from blockstore import BlobStat, Store
+from blockstore.dag_removal import remove
 from content import names
+from content.block import BlockMissing
 from runtime.errors import NotFound, Unverified
-from tools.edge.invocation import Invocation, command, hashes
+from tools.edge.blob_record import blob_record, damage_record, show_fields
+from tools.edge.dag_care import dag_record, verified_dag
+from tools.edge.invocation import Invocation, command
+from tools.edge.named import ContentPath, Named, things
+from tools.edge.naming import resolved
 from tools.edge.output import human_size
 
 
 @click.command()
-@hashes
+@things
 @command
-def stat(invocation: Invocation, roots: tuple[bytes, ...]) -> None:
-    """Show what is known of a blob.
+def stat(invocation: Invocation, things_: tuple[Named, ...]) -> None:
+    """Show what is known of a blob or DAG.
+
+    A hash names a blob: one byte sequence. A CID or path names a DAG: a block and all below it.
 
     \b
     Example:
       fleek-edge stat af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262 --json
+      fleek-edge stat bafybei…/photos/cat.jpg
     """
     with invocation.store() as store:
-        for root in roots:
-            known = found(store, root)
-            record = _record(known)
-            lines = [f"{key:<17} {_text(value)}" for key, value in record.items() if key != "roots"]
-            lines += [f"{'kept by':<17} {_kept(keeper)}" for keeper in record["roots"]]
-            for line in lines[:-1] if not invocation.out.as_json else ():
-                invocation.out.record({}, line)
-            invocation.out.record(record, lines[-1])
+        for thing in things_:
+            if isinstance(thing, ContentPath):
+                record = dag_record(store, resolved(invocation, store, thing))
+            else:
+                record = blob_record(found(store, thing))
+            show_fields(invocation.out, record)
 
 
 @click.command()
+@things
 @command
-def ls(invocation: Invocation) -> None:
-    """List stored blobs.
+def verify(invocation: Invocation, things_: tuple[Named, ...]) -> None:
+    """Re-read blobs and DAGs and check every byte.
 
-    In the order of their hashes, printed as they are read.
-
-    \b
-    Example:
-      fleek-edge ls
-      fleek-edge ls --json | jq -r 'select(.size_bytes > 1e9) | .blake3'
-    """
-    with invocation.store() as store:
-        for known in store.list():
-            marks = "" if known.state == "present" else f"  {known.state}"
-            marks += "  DAMAGED" if known.damaged_segments else ""
-            plain = f"{names.hex(known.hash)}  {human_size(known.size_bytes):>10}{marks}"
-            invocation.out.record(_record(known), plain, color="red" if known.damaged_segments else None)
-
-
-@click.command()
-@hashes
-@command
-def verify(invocation: Invocation, roots: tuple[bytes, ...]) -> None:
-    """Re-read blobs and check every byte.
-
-    Exit 4 when one does not match its hash.
+    Exit 4 when one does not match its hash or CID, 3 when blocks of a DAG are missing.
 
     \b
     Example:
       fleek-edge verify bafkr4ifpcne3t5pzugtkaqcn5i3nzskjtpfslsnnyejlptfjspfoihzsmi
+      fleek-edge verify bafybei…
     """
-    damaged = []
+    damaged: list[str] = []
+    missing: BlockMissing | None = None
     with invocation.store() as store:
-        for root in roots:
-            report = store.verify(root)
-            damaged += [] if report.intact else [names.hex(root)]
-            found_bad = _damage(report.damaged_segments)
-            record = {
-                "blake3": names.hex(root),
-                "ok": report.intact,
-                "size_bytes": report.size_bytes,
-                **found_bad,
-            }
-            verdict = "ok" if report.intact else f"DAMAGED: segments {found_bad['damaged_segments']}"
-            verdict += ", tree" if found_bad["damaged_tree"] else ""
-            color = None if report.intact else "red"
-            invocation.out.record(record, f"{names.hex(root)}  {verdict}", flush=True, color=color)
+        for thing in things_:
+            if isinstance(thing, ContentPath):
+                missing = _verify_dag(invocation, store, thing, damaged) or missing
+            else:
+                _verify_blob(invocation, store, thing, damaged)
     if damaged:
-        hint = "the damaged segments are quarantined; store the content again to heal them"
-        raise Unverified(f"{len(damaged)} of {len(roots)} blobs are damaged", where=damaged[0], hint=hint)
+        hint = "what is damaged is quarantined; store the content again to heal it"
+        text = f"{len(damaged)} of {len(things_)} are damaged"
+        raise Unverified(text, where=damaged[0], hint=hint)
+    if missing is not None:
+        raise missing
 
 
 @click.command()
-@hashes
+@things
 @click.option("--force", is_flag=True, help="Even where an account or another owner keeps it.")
 @command
-def rm(invocation: Invocation, roots: tuple[bytes, ...], force: bool) -> None:
-    """Remove blobs.
+def rm(invocation: Invocation, things_: tuple[Named, ...], force: bool) -> None:
+    """Remove blobs and DAGs.
 
-    Local pins go with them. Once this returns, no worker answers them any more.
+    Local pins go with them. Of a DAG the blocks go that no other kept DAG needs. Once this returns, no worker
+    answers them any more. (`unpin` lets go and leaves the rest to gc; `evict` drops bytes and keeps the pin.)
 
     \b
     Example:
       fleek-edge rm af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262
+      fleek-edge rm bafybei…
     """
     with invocation.store() as store:
-        for root in roots:
-            store.rm(root, force=force)
-            invocation.out.record({"blake3": names.hex(root), "removed": True}, names.hex(root), flush=True)
+        for thing in things_:
+            if isinstance(thing, ContentPath):
+                cid = resolved(invocation, store, thing)
+                done = remove(store.backing, store.dag, cid, force=force)
+                record: dict[str, object] = {"cid": cid.text(), "removed": True}
+                record |= {"blocks_removed": done.removed, "blocks_kept": done.kept}
+                kept = f"  {done.kept} blocks kept: other DAGs need them" if done.kept else ""
+                invocation.out.record(record, f"{cid}{kept}", flush=True)
+            else:
+                store.rm(thing, force=force)
+                name = names.hex(thing)
+                invocation.out.record({"blake3": name, "removed": True}, name, flush=True)
 
 
 def found(store: Store, root: bytes) -> BlobStat:
@@ -114,45 +107,37 @@ def found(store: Store, root: bytes) -> BlobStat:
     return known
 
 
-def _record(known: BlobStat) -> dict[str, Any]:
-    return {
-        "blake3": names.hex(known.hash),
-        "cid": names.cid(known.hash),
-        "size_bytes": known.size_bytes,
-        "created_s": known.created_s,
-        "content_type": known.content_type or None,
-        "state": known.state,
-        **_damage(known.damaged_segments),
-        "roots": [_root(keeper) for keeper in known.roots],
+def _verify_blob(invocation: Invocation, store: Store, root: bytes, damaged: list[str]) -> None:
+    report = store.verify(root)
+    name = names.hex(root)
+    damaged += [] if report.intact else [name]
+    bad = damage_record(report.damaged_segments)
+    record = {"blake3": name, "ok": report.intact, "size_bytes": report.size_bytes, **bad}
+    verdict = "ok" if report.intact else f"DAMAGED: segments {bad['damaged_segments']}"
+    verdict += ", tree" if bad["damaged_tree"] else ""
+    invocation.out.record(record, f"{name}  {verdict}", flush=True, color=None if report.intact else "red")
+
+
+def _verify_dag(
+    invocation: Invocation, store: Store, path: ContentPath, damaged: list[str]
+) -> BlockMissing | None:
+    cid = resolved(invocation, store, path)
+    report = verified_dag(store, cid)
+    intact = not report.damaged_blocks and not report.missing
+    damaged += [cid.text()] if report.damaged_blocks else []
+    record = {
+        "cid": cid.text(),
+        "ok": intact,
+        "blocks": report.blocks,
+        "size_bytes": report.size_bytes,
+        "damaged_blocks": report.damaged_blocks,
+        "damaged": report.damaged,
+        "missing": report.missing,
     }
-
-
-def _damage(numbers: tuple[int, ...]) -> dict[str, Any]:
-    """Damaged segments by number; the tree above the segments, which the store numbers too, apart."""
-    return {
-        "damaged_segments": [number for number in numbers if number != UPPER_SEGMENT],
-        "damaged_tree": UPPER_SEGMENT in numbers,
-    }
-
-
-def _root(keeper: Root) -> dict[str, Any]:
-    return {
-        "kind": keeper.kind.name.lower(),
-        "owner": keeper.owner,
-        "name": keeper.name,
-        "created_s": keeper.created_s,
-        "expires_s": keeper.expires_s,
-    }
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)
-
-
-def _kept(keeper: dict[str, Any]) -> str:
-    expires_s = keeper["expires_s"]
-    until = f" until {datetime.fromtimestamp(expires_s, UTC):%Y-%m-%d %H:%M:%SZ}" if expires_s else ""
-    owner = keeper["owner"] if keeper["owner"] != keeper["name"] else ""
-    return " ".join(part for part in (keeper["kind"], owner, keeper["name"]) if part) + until
+    verdict = f"ok, {report.blocks} blocks, {human_size(report.size_bytes)}" if intact else ""
+    verdict += f"DAMAGED: {report.damaged_blocks} blocks" if report.damaged_blocks else ""
+    verdict += (
+        f"{' and ' if verdict and not intact else ''}{report.missing} missing" if report.missing else ""
+    )
+    invocation.out.record(record, f"{cid}  {verdict}", flush=True, color=None if intact else "red")
+    return None if report.first_missing is None else BlockMissing(report.first_missing)

@@ -12,9 +12,12 @@ from content import car
 from content.block import BlockMissing
 from content.cid import Cid
 from content.dag_walk import walk
-from runtime.errors import NotFound
+from runtime.errors import NotFound, UsageError
 from tools.edge import walk as paths_walk
+from tools.edge.extent import Extent, measured
 from tools.edge.invocation import Invocation, command
+from tools.edge.named import ContentPath, Path
+from tools.edge.naming import resolved
 from tools.edge.output import Progress, human_size
 from tools.edge.put import opened
 
@@ -30,16 +33,6 @@ def dag() -> None:
       fleek-edge dag import site.car
       fleek-edge dag export bafybei… > site.car
     """
-
-
-class CidType(click.ParamType[Cid]):
-    """An argument that is a CID."""
-
-    name = "cid"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Cid:
-        """The CID. Raises BadRequest, which says what the text is instead."""
-        return value if isinstance(value, Cid) else Cid.parse(str(value).removeprefix("/ipfs/"))
 
 
 @dag.command("import")
@@ -128,9 +121,9 @@ def _tell(invocation: Invocation, path: str, missing: dict[Cid, Cid | None], rep
 
 
 @dag.command()
-@click.argument("cid", metavar="CID", type=CidType())
+@click.argument("path", metavar="CID[/PATH]", type=Path())
 @command
-def export(invocation: Invocation, cid: Cid) -> None:
+def export(invocation: Invocation, path: ContentPath) -> None:
     """Write a DAG as a CAR to standard output.
 
     Blocks in depth-first order, each once. Exit 3, naming the block, when one is missing; what was
@@ -141,7 +134,10 @@ def export(invocation: Invocation, cid: Cid) -> None:
       fleek-edge dag export bafybei… > site.car
     """
     out = sys.stdout.buffer
+    if sys.stdout.isatty():
+        raise UsageError("a CAR is binary data", where="stdout", hint="redirect it: > FILE")
     with invocation.store() as store:
+        cid = resolved(invocation, store, path)
         store.dag.read(cid)
         out.write(car.header((cid,)))
         for each in walk(cid, store.dag.read):
@@ -152,23 +148,51 @@ def export(invocation: Invocation, cid: Cid) -> None:
 
 
 @dag.command()
-@click.argument("cid", metavar="CID", type=CidType())
+@click.argument("paths", metavar="CID[/PATH]...", type=Path(), nargs=-1, required=True)
 @command
-def stat(invocation: Invocation, cid: Cid) -> None:
-    """Count the blocks of a DAG and their bytes.
+def stat(invocation: Invocation, paths: tuple[ContentPath, ...]) -> None:
+    """Count the blocks of DAGs and their bytes.
+
+    Each block of a DAG counts once. Behind several DAGs a line says what they are together: every different
+    block once, and what they share. Exit 3, naming the first, when blocks are missing.
 
     \b
     Example:
       fleek-edge dag stat bafybei… --json
+      fleek-edge dag stat bafybei… bafybeih…
     """
-    blocks = size_bytes = missing = 0
+    together: set[bytes] = set()
+    total_bytes = unique_blocks = unique_bytes = 0
+    missing: Cid | None = None
     with invocation.store() as store:
-        for each in walk(cid, store.dag.read):
-            size = store.dag.size(each)
-            if size is None:
-                missing += 1
-            else:
-                blocks, size_bytes = blocks + 1, size_bytes + size
-    record = {"cid": cid.text(), "blocks": blocks, "size_bytes": size_bytes, "missing": missing}
-    plain = f"{cid}  {blocks} blocks, {human_size(size_bytes)}" + (f", {missing} missing" if missing else "")
-    invocation.out.record(record, plain)
+        for path in paths:
+            cid = resolved(invocation, store, path)
+            extent = measured(store.dag, cid, together)
+            total_bytes += extent.size_bytes
+            unique_blocks, unique_bytes = unique_blocks + extent.new_blocks, unique_bytes + extent.new_bytes
+            missing = missing or extent.first_missing
+            _tell_extent(invocation, cid, extent)
+    if len(paths) > 1:
+        record = {
+            "unique_blocks": unique_blocks,
+            "unique_size_bytes": unique_bytes,
+            "total_size_bytes": total_bytes,
+            "shared_size_bytes": total_bytes - unique_bytes,
+        }
+        plain = f"together {unique_blocks} different blocks, {human_size(unique_bytes)}; "
+        plain += f"{human_size(total_bytes - unique_bytes)} of {human_size(total_bytes)} shared"
+        invocation.out.record(record, plain)
+    if missing is not None:
+        raise BlockMissing(missing, hint="what is counted above is what is here")
+
+
+def _tell_extent(invocation: Invocation, cid: Cid, extent: Extent) -> None:
+    record = {
+        "cid": cid.text(),
+        "blocks": extent.blocks,
+        "size_bytes": extent.size_bytes,
+        "missing": extent.missing,
+    }
+    plain = f"{cid}  {extent.blocks} blocks, {human_size(extent.size_bytes)}"
+    plain += f", {extent.missing} missing" if extent.missing else ""
+    invocation.out.record(record, plain, color="yellow" if extent.missing else None, flush=True)

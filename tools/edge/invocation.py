@@ -10,7 +10,6 @@ from typing import Any, Concatenate, ParamSpec
 import click
 
 from blockstore import Store
-from content import names
 from node.config import Config, load
 from runtime.clock import SystemClock
 from runtime.errors import NotFound
@@ -72,18 +71,3 @@ def command(
         return function(invocation, *args, **options)
 
     return wrapped
-
-
-class Hash(click.ParamType[bytes]):
-    """An argument that names a blob: hex, multibase or CIDv1; becomes the 32-byte root."""
-
-    name = "hash"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
-        """The root. Raises BadRequest, which says what the text is instead."""
-        return value if isinstance(value, bytes) else names.parse(value)
-
-
-def hashes(function: Callable[P, int | None]) -> Callable[P, int | None]:
-    """Give a command the argument `HASH…`: one or more roots."""
-    return click.argument("roots", metavar="HASH...", type=Hash(), nargs=-1, required=True)(function)

@@ -73,8 +73,12 @@ class PartialFile:
 
     def restart(self) -> None:
         """Forget what is there."""
-        os.ftruncate(self._fd, 0)
-        self.written_bytes = 0
+        self.cut(0)
+
+    def cut(self, size_bytes: int) -> None:
+        """Forget what is behind the first `size_bytes`."""
+        os.ftruncate(self._fd, size_bytes)
+        self.written_bytes = size_bytes
 
     def write(self, offset: int, data: "bytes | memoryview") -> None:
         """Put proven `data` at `offset`. Raises StoreFull."""
