@@ -169,6 +169,8 @@ def serving(
         if not line:
             raise ServerFailed(f"fleek-edge did not start: {(folder / 'fleek-edge.log').read_text()[-2000:]}")
         ready = json.loads(line)
+        for pid in family(process.pid):
+            put_ahead(pid)  # each of its processes leads a session of its own
         base = ready["tls"] if tls else ready["public"]
         yield Server("fleek-edge", base.rstrip("/"), process.pid, ready["admin"].rstrip("/"))
 
