@@ -112,12 +112,16 @@ class Connection:
         try:
             data = self._recv(_READ_BYTES if self._exchange is None else _READ_BODY_BYTES)
         except (BlockingIOError, InterruptedError):
+            if self._wire.held_bytes:  # of a handshake, larger than the kernel's buffer
+                self._wire.write(True)
             return
         except OSError:
             self._lost()
             return
         try:
             self._take(data)
+            if data and self._tls is not None and self._tls.ended and self._phase is not Phase.CLOSED:
+                self._ended()  # close_notify came with it; no event tells of that
         except Exception:  # noqa: BLE001  # a bug of ours ends this connection, not the process
             LOG.exception("a connection failed")
             self.abort()

@@ -15,7 +15,7 @@ from net.connection import Connection
 from net.limits import HttpLimits
 from net.meter import Meter
 from net.serving import LOG, TICK_S, Serving
-from net.tls import TlsContext
+from net.tls import TlsServer
 from net.wire import Wire
 from runtime.clock import Clock, SystemClock
 
@@ -30,7 +30,7 @@ class Listener:
     """One listening socket being served; made by `serve`."""
 
     def __init__(
-        self, sock: socket.socket, serving: Serving, loop: asyncio.AbstractEventLoop, tls: TlsContext | None
+        self, sock: socket.socket, serving: Serving, loop: asyncio.AbstractEventLoop, tls: TlsServer | None
     ) -> None:
         self._sock, self._serving, self._loop, self._tls = sock, serving, loop, tls
         self._accepting = False
@@ -136,7 +136,7 @@ class Listener:
         serving.meter.count("connections_accepted")
         sock.setblocking(False)
         peer = str(address[0]) if isinstance(address, tuple) else "unix"
-        session = None if self._tls is None else self._tls.session(sock)
+        session = None if self._tls is None else self._tls.session(sock.fileno())
         Connection(Wire(sock, peer, self._loop, session), serving, self._loop, refuse=held >= most)
 
 
@@ -146,7 +146,7 @@ async def serve(
     limits: HttpLimits,
     meter: Meter,
     *,
-    tls: TlsContext | None = None,
+    tls: TlsServer | None = None,
     access: AccessLog | None = None,
     clock: Clock | None = None,
     hot: HotPath | None = None,

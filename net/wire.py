@@ -121,8 +121,8 @@ class Wire:
         if reset:
             with contextlib.suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._sock.close()
         if self.tls is not None:
             self.tls.close()
+        self._sock.close()
         # The bound methods would keep the socket, and through it a cycle, alive.
         del self._on_readable, self._on_writable

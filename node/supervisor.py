@@ -24,7 +24,7 @@ from typing import Final
 
 from blockstore import Store
 from handshake.tokens import Tokens
-from net.tls import check_certificate
+from node.certificate import certificate
 from node.child import Child, start_child
 from node.config import Config
 from node.listeners import close, open_listeners, shown
@@ -106,8 +106,7 @@ def _check_store(config: Config) -> None:
     """Make or open everything once, so that what is wrong is said here and not by N children."""
     Store.open(config.node.data, config.store).close()
     Tokens.open(config.node.data).close()
-    if config.node.tls_cert is not None and config.node.tls_key is not None:
-        check_certificate(config.node.tls_cert, config.node.tls_key)
+    certificate(config.node)
 
 
 class _Supervisor:
@@ -267,8 +266,7 @@ class _Supervisor:
         async with self._reloading:
             try:
                 fresh = self._config.reload()
-                if fresh.node.tls_cert is not None and fresh.node.tls_key is not None:
-                    check_certificate(fresh.node.tls_cert, fresh.node.tls_key)
+                certificate(fresh.node)
             except EdgeError as error:
                 log.error("reload refused, the old configuration stays: %s (%s)", error.message, error.where)
                 return

@@ -9,8 +9,8 @@ import uvloop
 from net.access_log import AccessLog
 from net.meter import BoardMeter
 from net.server import Listener, serve
-from net.tls import TlsContext
 from node.assemble import Appliance, assemble
+from node.certificate import certificate
 from node.start import Start, on_stop, received, refused, say_ready
 from runtime.clock import SystemClock
 from runtime.errors import EdgeError
@@ -23,7 +23,7 @@ async def _serve(start: Start, appliance: Appliance) -> None:
     meter = BoardMeter(appliance.store.board.slot(start.slot))
     hot = appliance.app.hot_path()
     listeners: list[Listener] = []
-    for fd, tls in ((start.plain_fd, None), (start.tls_fd, _tls(start))):
+    for fd, tls in ((start.plain_fd, None), (start.tls_fd, certificate(start.node))):
         if fd is not None:
             sock = socket.socket(fileno=fd)
             listeners.append(
@@ -36,12 +36,6 @@ async def _serve(start: Start, appliance: Appliance) -> None:
     await asyncio.gather(*(listener.drain(start.node.drain_s) for listener in listeners))
     if access is not None:
         access.close()
-
-
-def _tls(start: Start) -> TlsContext | None:
-    if start.node.tls_cert is None or start.node.tls_key is None:
-        return None
-    return TlsContext.load(start.node.tls_cert, start.node.tls_key)
 
 
 def main() -> int:

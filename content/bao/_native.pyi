@@ -3,7 +3,7 @@
 Wrong arguments raise TypeError or ValueError. A chaining value or root is 32 bytes, a node 64.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from typing_extensions import Buffer
@@ -140,3 +140,32 @@ class PbNode:
 
         Raises ValueError(what is broken, at which byte).
         """
+
+@final
+class TlsServer:
+    """Certificate, key and ticket keys of a listener; implements `net.tls.TlsServer`."""
+
+    def __new__(cls, chain_pem: bytes, key_pem: bytes, tls12_records: int = ...) -> TlsServer:
+        """Raises ValueError that says what is wrong with which of them.
+
+        `tls12_records`: how many a session of TLS 1.2, whose keys cannot be renewed, may send.
+        """
+
+    def session(self, fd: int) -> TlsSession:
+        """A session on the non-blocking socket `fd`, its handshake not begun."""
+
+@final
+class TlsSession:
+    """One connection's TLS state; implements `net.tls.TlsSession`, which says what each call means."""
+
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def held_bytes(self) -> int: ...
+    def recv(self, size: int) -> bytes: ...
+    def sendmsg(self, parts: Sequence[Buffer]) -> int: ...
+    def flush(self) -> bool: ...
+    def finish(self) -> None: ...
+    def close(self) -> None: ...

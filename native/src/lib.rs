@@ -1,6 +1,6 @@
 //! What Python cannot do at the speed of memory. BLAKE3 trees over 16 KiB groups: chaining values, outboards,
 //! verification of whole subtrees. dag-pb nodes and their UnixFS messages, read ([`dag_pb`], [`unixfs`]). And,
-//! in [`hot`], one turn of a connection that asks for something known.
+//! in [`hot`], one turn of a connection that asks for something known, and in [`tls`] the TLS under connections.
 //!
 //! What it is not: a hasher for other purposes, or a home for formats at large. A format is read here when it
 //! was measured to be a request's cost (docs/decisions/0012), and written in Python all the same.
@@ -22,3 +22,5 @@ mod hot;
 mod node;
 #[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "python")]
+mod tls;

@@ -14,6 +14,7 @@ use crate::hot::{HotEntry, HotPath};
 use crate::node::PbNode;
 use crate::simd::{CHUNK_BYTES, Cv, NODE_BYTES, Simd};
 use crate::subtree;
+use crate::tls::{TlsServer, TlsSession};
 
 /// Below this, giving the GIL up costs more than the hashing.
 const DETACH_BYTES: usize = 8 * 1024;
@@ -275,5 +276,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<HotEntry>()?;
     module.add_class::<HotPath>()?;
     module.add_class::<PbNode>()?;
+    module.add_class::<TlsServer>()?;
+    module.add_class::<TlsSession>()?;
     module.add("Mismatch", module.py().get_type::<Mismatch>())
 }

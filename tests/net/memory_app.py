@@ -18,7 +18,7 @@ from net.app import BodyReader, HotPath
 from net.http1 import Request
 from net.limits import HttpLimits
 from net.server import Listener, serve
-from net.tls import TlsContext
+from net.tls import TlsServer
 
 PATIENCE_S = 20.0  # how long a test waits for what must come; only a failing test waits so long
 
@@ -246,7 +246,7 @@ async def served(
     app: MemoryApp,
     limits: HttpLimits | None = None,
     *,
-    tls: TlsContext | None = None,
+    tls: TlsServer | None = None,
     access: AccessLog | None = None,
     sock: socket.socket | None = None,
     send_buffer: int | None = None,

@@ -12,9 +12,9 @@ import pytest
 from net.answer import Answer
 from net.client import ClientLimits, fetch
 from net.http1 import Request
-from net.tls import TlsContext
+from net.tls import TlsServer
 from runtime.errors import SourceTimeout, Unreachable, UsageError
-from tests.net.certificates import trusting, write_certificate
+from tests.net.certificates import serving, trusting, write_certificate
 from tests.net.memory_app import Bytes, MemoryApp, echo, run, served
 
 QUICK = ClientLimits(connect_s=2.0, idle_s=0.2)
@@ -44,7 +44,7 @@ def raw_server(answer: bytes, *, hold: bool = False) -> Iterator[str]:
         listener.close()
 
 
-def against(app: MemoryApp, work: Callable[[str], None], tls: TlsContext | None = None) -> None:
+def against(app: MemoryApp, work: Callable[[str], None], tls: TlsServer | None = None) -> None:
     """Run `work` with the base URL of a listener that serves `app`."""
 
     async def main() -> None:
@@ -86,7 +86,7 @@ def test_certificates_are_verified(tmp_path: Path) -> None:
         with pytest.raises(Unreachable, match="not trusted"):
             fetch(f"{base}/a")
 
-    against(app, work, TlsContext.load(*files))
+    against(app, work, serving(files))
 
 
 @pytest.mark.parametrize(

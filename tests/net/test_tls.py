@@ -9,9 +9,8 @@ import pytest
 
 from net.answer import Answer
 from net.limits import HttpLimits
-from net.tls import TlsContext, check_certificate
 from runtime.errors import UsageError
-from tests.net.certificates import trusting, write_certificate
+from tests.net.certificates import serving, trusting, write_certificate
 from tests.net.memory_app import Bytes, Client, MemoryApp, Server, echo, get, run, served, until
 
 BODY = bytes(range(256)) * 8192  # 2 MiB
@@ -63,7 +62,7 @@ def test_hits_and_uploads_are_the_same_under_tls(files: tuple[Path, Path], versi
     async def main() -> None:
         trust = trusting(files[0])
         trust.minimum_version = trust.maximum_version = version
-        async with served(app(), tls=TlsContext.load(*files)) as server:
+        async with served(app(), tls=serving(files)) as server:
             client = await server.client(tls=trust)
             assert client.writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
             for _ in range(2):
@@ -90,7 +89,7 @@ def test_a_hit_that_was_sealed_whole_and_not_sent_is_sent_when_the_client_reads(
     async def main() -> None:
         data = bytes(range(250)) * 1000  # one write, more than the kernels hold
         one = MemoryApp(hits={b"/a": Bytes(b"hello").hit(), b"/one": Bytes(data, stride=262144).hit()})
-        async with served(one, tls=TlsContext.load(*files), send_buffer=4096) as server:
+        async with served(one, tls=serving(files), send_buffer=4096) as server:
             client, tls, incoming, outgoing = await by_hand(server, files[0])
             for target in ("/a", "/one"):
                 client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # every transport can
@@ -110,26 +109,6 @@ def test_a_hit_that_was_sealed_whole_and_not_sent_is_sent_when_the_client_reads(
     run(main())
 
 
-def test_only_so_many_sessions_write_large_and_the_others_are_as_right(
-    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("net.tls._WIDE_SESSIONS", 1)
-
-    async def main() -> None:
-        context = TlsContext.load(*files)
-        async with served(app(), tls=context) as server:
-            first, second = [await server.client(tls=trusting(files[0])) for _ in range(2)]
-            assert (await first.ask(get("/b"))).body == BODY
-            assert not context.widen()
-            assert (await second.ask(get("/b"))).body == BODY
-            first.close()
-            await until(lambda: server.listener.connections == 1)
-            assert context.widen()
-            context.narrow()
-
-    run(main())
-
-
 def test_a_body_that_fails_under_tls_has_no_close_notify(files: tuple[Path, Path]) -> None:
     def broken() -> Iterator[bytes]:
         yield b"x" * 100_000
@@ -138,7 +117,7 @@ def test_a_body_that_fails_under_tls_has_no_close_notify(files: tuple[Path, Path
 
     async def main() -> None:
         failing = MemoryApp(answers={"/": lambda _: Answer(200, [], broken())})
-        async with served(failing, tls=TlsContext.load(*files), send_buffer=4096) as server:
+        async with served(failing, tls=serving(files), send_buffer=4096) as server:
             client = await server.client(tls=trusting(files[0]))
             await client.send(get("/", version="1.0"))  # a body that ends with the connection
             data, clean = await client.rest()
@@ -150,7 +129,7 @@ def test_a_body_that_fails_under_tls_has_no_close_notify(files: tuple[Path, Path
 
 def test_a_last_answer_under_tls_ends_with_close_notify(files: tuple[Path, Path]) -> None:
     async def main() -> None:
-        async with served(app(), tls=TlsContext.load(*files)) as server:
+        async with served(app(), tls=serving(files)) as server:
             client = await server.client(tls=trusting(files[0]))
             response = await client.ask(get("/none", "Connection: close"))
             assert response.status == 404
@@ -165,7 +144,7 @@ def test_a_client_that_never_reads_is_billed_for_what_left_and_not_for_what_was_
     async def main() -> None:
         piece = Bytes(bytes(32 << 20), stride=262144)
         stuck = MemoryApp(answers={"/": lambda _: Answer(200, [], iter([piece]), len(piece.data))})
-        async with served(stuck, tls=TlsContext.load(*files), send_buffer=65536) as server:
+        async with served(stuck, tls=serving(files), send_buffer=65536) as server:
             client = await server.client(tls=trusting(files[0]), receive_buffer=65536)
             client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # every transport here can
             await client.send(get("/"))
@@ -183,42 +162,20 @@ def test_a_client_that_never_reads_is_billed_for_what_left_and_not_for_what_was_
     run(main())
 
 
-def test_reload_changes_the_certificate_of_new_connections_only(
-    files: tuple[Path, Path], tmp_path: Path
-) -> None:
-    async def main() -> None:
-        context = TlsContext.load(*files)
-        async with served(app(), tls=context) as server:
-            old_trust = trusting(files[0])
-            old = await server.client(tls=old_trust)
-            assert organisation(old.writer) == "first"
-            write_certificate(tmp_path, "second")
-            context.reload()
-            new = await server.client(tls=trusting(files[0]))
-            assert organisation(new.writer) == "second"
-            assert (await old.ask(get("/a"))).body == b"hello"
-            files[1].write_text("not a key")
-            with pytest.raises(UsageError):
-                context.reload()
-            assert organisation((await server.client(tls=trusting(files[0]))).writer) == "second"
-
-    run(main())
-
-
 def test_bad_files_are_a_usage_error_that_names_them(files: tuple[Path, Path], tmp_path: Path) -> None:
-    check_certificate(*files)
+    serving(files)
     other = tmp_path / "other"
     other.mkdir()
     strange_key = write_certificate(other, "other")[1]
     for cert, key in ((files[0], strange_key), (files[0], files[0]), (tmp_path / "none", files[1])):
         with pytest.raises(UsageError) as caught:
-            check_certificate(cert, key)
+            serving((cert, key))
         assert str(cert) in caught.value.where
 
 
 def test_a_handshake_that_is_not_one_or_takes_too_long_ends(files: tuple[Path, Path]) -> None:
     async def main() -> None:
-        async with served(app(), tls=TlsContext.load(*files)) as server:
+        async with served(app(), tls=serving(files)) as server:
             plain = await server.client()
             await plain.send(get("/a"))
             await plain.rest()
@@ -238,7 +195,7 @@ def test_a_handshake_that_is_not_one_or_takes_too_long_ends(files: tuple[Path, P
 
 def test_close_notify_ends_an_idle_connection_though_its_socket_stays_open(files: tuple[Path, Path]) -> None:
     async def main() -> None:
-        async with served(app(), tls=TlsContext.load(*files)) as server:
+        async with served(app(), tls=serving(files)) as server:
             client, tls, _, outgoing = await by_hand(server, files[0])
             await until(lambda: server.meter.events["tls_handshakes"] == 1)
             with pytest.raises(ssl.SSLError):
@@ -252,7 +209,7 @@ def test_close_notify_ends_an_idle_connection_though_its_socket_stays_open(files
 def test_an_idle_tls_connection_has_the_time_of_any_other(files: tuple[Path, Path]) -> None:
     async def main() -> None:
         limits = HttpLimits()
-        async with served(app(), tls=TlsContext.load(*files)) as server:
+        async with served(app(), tls=serving(files)) as server:
             client = await server.client(tls=trusting(files[0]))
             assert (await client.ask(get("/a"))).body == b"hello"
             server.pass_time(limits.tls_handshake_s + 5)

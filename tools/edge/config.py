@@ -4,7 +4,7 @@ import json
 
 import click
 
-from net.tls import check_certificate
+from node.certificate import certificate
 from node.layers import Setting, unknown
 from tools.edge.invocation import Invocation, command
 
@@ -71,8 +71,7 @@ def check(invocation: Invocation) -> None:
       fleek-edge config check --config edge.toml
     """
     config = invocation.config()
-    if config.node.tls_cert is not None and config.node.tls_key is not None:
-        check_certificate(config.node.tls_cert, config.node.tls_key)
+    certificate(config.node)
     given = sum(setting.given_by != "default" for setting in config.settings)
     record = {"ok": True, "file": str(config.file) if config.file else None, "given": given}
     place = config.file or "no configuration file"
