@@ -71,7 +71,7 @@ class Guard:
 
 def checked_url(text: str) -> SplitResult:
     """An http(s) URL without user info, with a host and a port that web servers use. Raises Forbidden."""
-    if len(text) > _URL_MAX or not text.isascii() or any(character <= " " for character in text):
+    if len(text) > _URL_MAX or any(not " " < character < "\x7f" for character in text):
         raise Forbidden("not a URL that is fetched: too long, or not plain ASCII", where=text[:80])
     try:
         parts = urlsplit(text)
@@ -80,6 +80,8 @@ def checked_url(text: str) -> SplitResult:
         raise Forbidden("not a URL that is fetched", where=text[:80]) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Forbidden("only http and https URLs with a host are fetched", where=text[:80])
+    if "%" in parts.netloc:
+        raise Forbidden("a host with a zone or an escape is not fetched", where=text[:80])
     if parts.username is not None or parts.password is not None:
         raise Forbidden("a URL with user info is not fetched", where=f"{parts.scheme}://…@{parts.hostname}")
     if port == 0 or port in _PORTS_REFUSED:

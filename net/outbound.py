@@ -1,35 +1,36 @@
 """The HTTP client of services: guarded, bounded, asynchronous. The machine is h11.
 
-One request a connection: what a server sends too much then can never become part of another answer. Names
-are resolved here, every address is judged by the guard, and the connection goes to the judged address; the
-same for each redirect.
+One request a connection, unless the caller verifies what it gets and says so (`reuse`): what a server sends
+too much can then never be believed as part of another answer. Names are resolved here, every address is
+judged by the guard, and the connection goes to the judged address; the same for each redirect.
 
 Invariants
  1. A body that ends before its framing says so raises; one above `max_bytes` raises.
  2. TLS certificates and host names are always verified.
- 3. Every request ends by its deadline, whatever the other side does.
+ 3. Every request ends by its deadline, head and body, whatever the other side does.
 """
 
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import urljoin
 
 import h11
 
 from net.fields import Fields
 from net.guard import Guard, checked_url
+from net.wire_out import READ_BYTES, IdleWires, Key, WireOut
 from runtime.errors import EdgeError, NotFound, SourceTimeout, TooLarge, Unreachable
 
-_READ_BYTES: Final = 262_144
-_HEAD_BYTES: Final = 65_536
 _ADDRESSES_MAX: Final = 8  # tried of one name
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
-Result = TypeVar("Result")
 _AGENT: Final = ("User-Agent", "fleek-edge")
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Addresses of a host name, as texts. Raises Unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,31 @@ class OutboundLimits:
     redirects: int = 3
 
 
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One request, whatever URL it ends up at. `deadline_s` is of the loop's clock."""
+
+    method: str
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+    max_bytes: int
+    deadline_s: float
+    reuse: bool
+
+
 class OutboundReply:
     """An answer whose body is still to be read; close it, or use it as a context manager."""
 
-    def __init__(self, wire: "_Wire", url: str, status: int, fields: Fields, max_bytes: int) -> None:
-        self._wire, self._left = wire, max_bytes
+    def __init__(
+        self, wire: WireOut, idle: IdleWires | None, url: str, status: int, fields: Fields, max_bytes: int
+    ) -> None:
+        self._wire, self._idle, self._left = wire, idle, max_bytes
+        self._complete = self._closed = False
         self.url, self.status, self.fields = url, status, fields
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises Unreachable, SourceTimeout, TooLarge."""
-        while True:
+        while not self._complete:
             event = await self._wire.event()
             if isinstance(event, h11.Data):
                 self._left -= len(event.data)
@@ -58,15 +74,21 @@ class OutboundReply:
                     raise TooLarge("the answer is longer than is taken", where=self.url)
                 yield bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
-                return
+                self._complete = True
 
     async def read(self) -> bytes:
         """The whole body."""
         return b"".join([piece async for piece in self.pieces()])
 
     def close(self) -> None:
-        """End the connection."""
-        self._wire.close()
+        """Be done: the connection ends, or waits for another request if this answer was read whole."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._complete and self._idle is not None:
+            self._idle.give(self._wire)
+        else:
+            self._wire.close()
 
     async def __aenter__(self) -> "OutboundReply":
         return self
@@ -76,48 +98,80 @@ class OutboundReply:
 
 
 class Outbound:
-    """Requests to other nodes and servers."""
+    """Requests to other nodes and servers. Belongs to one event loop."""
 
     def __init__(
-        self, guard: Guard, limits: OutboundLimits | None = None, tls: ssl.SSLContext | None = None
+        self,
+        guard: Guard,
+        limits: OutboundLimits | None = None,
+        tls: ssl.SSLContext | None = None,
+        resolve: Resolve | None = None,
     ) -> None:
-        """`tls`: None for the machine's own certificate authorities."""
+        """`tls`: None for the machine's own certificate authorities; `resolve`: None for its resolver."""
         self._guard = guard
         self._limits = limits or OutboundLimits()
         self._tls = tls or ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
+        self._resolve = resolve or _resolved
+        self._idle = IdleWires()
 
-    async def get(self, url: str, *, accept: str = "*/*", max_bytes: int, deadline_s: float) -> OutboundReply:
-        """GET `url`, redirects followed; `deadline_s` bounds all until the answer's head.
+    def close(self) -> None:
+        """End the connections that wait; requests under way are their callers'."""
+        self._idle.close()
 
+    async def get(
+        self, url: str, *, accept: str = "*/*", max_bytes: int, deadline_s: float, reuse: bool = False
+    ) -> OutboundReply:
+        """GET `url`, redirects followed; all of it, body included, within `deadline_s`.
+
+        `reuse`: take and leave a connection that carries several requests; only for who verifies bodies.
         Raises Forbidden (the guard), Unreachable, SourceTimeout. The status is the caller's to judge.
         """
-        try:
-            async with asyncio.timeout(deadline_s):
-                for _ in range(self._limits.redirects + 1):
-                    reply = await self._once(url, accept, max_bytes)
-                    if reply.status not in _REDIRECTS:
-                        return reply
-                    reply.close()
-                    location = reply.fields.get("location")
-                    if location is None:
-                        raise Unreachable("a redirect that does not say where to", where=url)
-                    url = urljoin(url, location)
-        except TimeoutError:
-            raise SourceTimeout(f"no answer within {deadline_s:g} s", where=url) from None
+        ask = _Ask("GET", (("Accept", accept),), b"", max_bytes, _from_now(deadline_s), reuse)
+        for _ in range(self._limits.redirects + 1):
+            reply = await self._once(url, ask)
+            if reply.status not in _REDIRECTS:
+                return reply
+            reply.close()
+            location = reply.fields.get("location")
+            if location is None:
+                raise Unreachable("a redirect that does not say where to", where=url)
+            url = urljoin(url, location)
         raise Unreachable("too many redirects", where=url)
 
-    async def _once(self, url: str, accept: str, max_bytes: int) -> OutboundReply:
+    async def put(
+        self, url: str, body: bytes, *, content_type: str, max_bytes: int, deadline_s: float
+    ) -> OutboundReply:
+        """PUT `body`, which is sent to no other place than `url`: a redirect is an answer like any other.
+
+        Raises as `get` does.
+        """
+        fields = (("Content-Type", content_type), ("Content-Length", str(len(body))))
+        return await self._once(url, _Ask("PUT", fields, body, max_bytes, _from_now(deadline_s), False))
+
+    async def _once(self, url: str, ask: _Ask) -> OutboundReply:
+        try:
+            async with asyncio.timeout_at(ask.deadline_s):
+                if ask.reuse:
+                    wire = await self._idle.take(_key(url))
+                    if wire is not None:
+                        try:
+                            return await self._exchange(wire, url, ask)
+                        except Unreachable:
+                            pass  # it was closed while it waited: once more, on a new one
+                return await self._exchange(await self._connect(_key(url)), url, ask)
+        except TimeoutError:
+            raise SourceTimeout("no answer in the time there was", where=url) from None
+
+    async def _exchange(self, wire: WireOut, url: str, ask: _Ask) -> OutboundReply:
         parts = checked_url(url)
-        host = parts.hostname or ""
-        secure = parts.scheme == "https"
-        port = parts.port or (443 if secure else 80)
-        reader, writer = await self._connect(host, port, secure=secure)
-        wire = _Wire(reader, writer, url, self._limits.idle_s)
         try:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            fields = [("Host", parts.netloc), _AGENT, ("Accept", accept), ("Accept-Encoding", "identity")]
-            await wire.send(target, [*fields, ("Connection", "close")])
+            fields = [("Host", parts.netloc), _AGENT, ("Accept-Encoding", "identity"), *ask.fields]
+            if not ask.reuse:
+                fields.append(("Connection", "close"))
+            request = h11.Request(method=ask.method, target=target, headers=fields)
+            await wire.send(request, ask.body, url, ask.deadline_s)
             while not isinstance(event := await wire.event(), h11.Response):
                 if not isinstance(event, h11.InformationalResponse):
                     raise Unreachable("the answer has no head", where=url)
@@ -125,78 +179,52 @@ class Outbound:
             wire.close()
             raise
         lines = Fields((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)
-        return OutboundReply(wire, url, event.status_code, lines, max_bytes)
+        idle = self._idle if ask.reuse else None
+        reply = OutboundReply(wire, idle, url, event.status_code, lines, ask.max_bytes)
+        if (lines.get("content-encoding") or "identity").lower() != "identity":
+            reply.close()
+            raise Unreachable("the answer is compressed, which was not asked for", where=url)
+        return reply
 
-    async def _connect(
-        self, host: str, port: int, *, secure: bool
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to the first address of `host` that may be dialled and answers."""
+    async def _connect(self, key: Key) -> WireOut:
+        """A connection to the first address of the host that may be dialled and answers."""
+        scheme, host, port = key
+        secure = scheme == "https"
         problem: EdgeError | None = None
-        addresses = await self._addresses(host, port)
+        addresses = list(dict.fromkeys(await self._resolve(host, port)))[:_ADDRESSES_MAX]
         for address in addresses:
             self._guard.check(address)  # one that is refused ends the request: no honest name mixes them
         for address in addresses:
             try:
                 async with asyncio.timeout(self._limits.connect_s):
-                    return await asyncio.open_connection(
+                    reader, writer = await asyncio.open_connection(
                         address,
                         port,
                         ssl=self._tls if secure else None,
                         server_hostname=host if secure else None,
-                        limit=_READ_BYTES,
+                        limit=READ_BYTES,
                     )
+                    return WireOut(reader, writer, key, self._limits.idle_s)
             except ssl.SSLCertVerificationError as error:
                 raise Unreachable(f"its certificate is refused: {error.verify_message}", where=host) from None
             except (OSError, TimeoutError) as error:
                 problem = Unreachable(f"cannot connect: {str(error) or 'timed out'}", where=f"{host}:{port}")
         raise problem or NotFound("the name has no address", where=host)
 
-    async def _addresses(self, host: str, port: int) -> Sequence[str]:
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise Unreachable(f"the name cannot be resolved: {error}", where=host) from None
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))[:_ADDRESSES_MAX]
+
+def _key(url: str) -> Key:
+    parts = checked_url(url)
+    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-class _Wire:
-    """One connection and its h11 machine."""
+def _from_now(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, url: str, idle_s: float
-    ) -> None:
-        self._reader, self._writer, self._url, self._idle_s = reader, writer, url, idle_s
-        self._machine = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES)
 
-    async def send(self, target: str, fields: list[tuple[str, str]]) -> None:
-        request = h11.Request(method="GET", target=target, headers=fields)
-        data = self._machine.send(request) or b""
-        self._writer.write(data + (self._machine.send(h11.EndOfMessage()) or b""))
-        await self._guarded(self._writer.drain())
-
-    async def event(self) -> h11.Event:
-        """The next event of the answer. Raises Unreachable, SourceTimeout."""
-        while True:
-            try:
-                event = self._machine.next_event()
-            except h11.RemoteProtocolError as error:
-                raise Unreachable(f"the answer is broken: {error}", where=self._url) from None
-            if event is not h11.NEED_DATA:
-                if isinstance(event, h11.ConnectionClosed):
-                    raise Unreachable("the answer was cut short", where=self._url)
-                assert not isinstance(event, type), "PAUSED is for servers"
-                return event
-            self._machine.receive_data(await self._guarded(self._reader.read(_READ_BYTES)))
-
-    def close(self) -> None:
-        self._writer.transport.abort()
-
-    async def _guarded(self, work: Awaitable[Result]) -> Result:
-        try:
-            async with asyncio.timeout(self._idle_s):
-                return await work
-        except TimeoutError:
-            raise SourceTimeout(f"nothing came for {self._idle_s:g} s", where=self._url) from None
-        except OSError as error:
-            raise Unreachable(f"the connection broke: {error}", where=self._url) from None
+async def _resolved(host: str, port: int) -> Sequence[str]:
+    """What the machine's resolver says."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise Unreachable(f"the name cannot be resolved: {error}", where=host) from None
+    return [str(entry[4][0]) for entry in found]
