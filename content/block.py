@@ -51,11 +51,14 @@ class Block:
 
 
 class BlockMissing(NotFound):
-    """A block that is not here; `cid` says which, so that it can be fetched."""
+    """A block that is not here; `cid` says which, so that it can be fetched.
 
-    def __init__(self, cid: Cid, *, hint: str = "") -> None:
+    `entity`: whether the whole of a directory or the beginning of a file is wanted behind the block.
+    """
+
+    def __init__(self, cid: Cid, *, hint: str = "", entity: bool = False) -> None:
         super().__init__("a block is not here", where=cid.text(), hint=hint)
-        self.cid = cid
+        self.cid, self.entity = cid, entity
 
 
 BlockReader = Callable[[Cid], bytes]

@@ -252,7 +252,7 @@ class Gateway:
         try:
             answer = self.decide_here(request, site)
         except BlockMissing as missing:
-            await fetcher.block(missing.cid)
+            await (fetcher.entity if missing.entity else fetcher.block)(missing.cid)
         except NameUnknown as unknown:
             if unknown.name is not None:
                 await fetcher.record(unknown.name)

@@ -161,7 +161,11 @@ class ContentApp:
         if before:
             resolved = Resolved(resolved.terminal, along, resolved.walked, resolved.remainder)
         target = Target(root, segments, resolved, ttl_s)
-        return self._formed(asked, target, reading)
+        try:
+            return self._formed(asked, target, reading)
+        except BlockMissing as missing:
+            # the path has been walked: what is missing now belongs to what is shown
+            raise BlockMissing(missing.cid, entity=asked.asked.form is not Format.RAW) from None
 
     def _root(self, asked: ContentRequest) -> tuple[Cid, tuple[str, ...], float | None]:
         if asked.namespace == "ipfs":

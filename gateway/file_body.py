@@ -1,6 +1,7 @@
 """The bytes of a UnixFS file as a body: lent from its blob where it is whole, else walked leaf by leaf."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from content import cid as codecs
 from content.block import BlockMissing
@@ -29,15 +30,20 @@ def check_first(cid: Cid, reading: Reading, start: int, stop: int) -> None:
 
 
 def _walked(cid: Cid, reading: Reading, start: int, stop: int) -> Iterator[bytes | Piece | Pause]:
-    at = start
+    at, fetcher = start, reading.fetcher
     while at < stop:
         try:
             for leaf in leaves(cid, reading.read, at, stop):
+                end = leaf.file_offset + leaf.block_stop - leaf.block_start
+                if fetcher is not None:
+                    fetcher.passed(cid, at, end, stop)
                 yield leaf_item(leaf, reading)
-                at = leaf.file_offset + leaf.block_stop - leaf.block_start
+                at = end
             return
-        except BlockMissing as missing:
-            yield pause_for(missing, reading)
+        except BlockMissing:
+            if fetcher is None:
+                raise
+            yield Pause(partial(fetcher.span, cid, at, stop))
 
 
 def pause_for(missing: BlockMissing, reading: Reading) -> Pause:

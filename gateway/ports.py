@@ -47,6 +47,18 @@ class Fetcher(Protocol):
         """Fetch one block, verified, into the store. Raises NotFound, Unreachable, TooManyRequests."""
         ...
 
+    async def entity(self, cid: Cid) -> None:
+        """As `block`, and fetch the shards of a directory, or how a file begins, along with it."""
+        ...
+
+    async def span(self, cid: Cid, start: int, stop: int) -> None:
+        """Return when byte `start` of a file can be read; the bytes up to `stop` will be wanted after it."""
+        ...
+
+    def passed(self, cid: Cid, start: int, end: int, stop: int) -> None:
+        """Bytes [start, end) of a file are on their way out, those up to `stop` will be: fetch ahead."""
+        ...
+
     async def record(self, name: Cid) -> None:
         """Fetch the newest record of an IPNS name. Raises NotFound, Unreachable."""
         ...

@@ -17,6 +17,7 @@ from net.guard import Guard
 from net.outbound import Outbound, OutboundLimits
 from node.start import Start
 from origins.fetcher import Fetcher
+from origins.meter import OriginMeter
 from runtime.clock import SystemClock
 from runtime.errors import UsageError
 
@@ -31,9 +32,10 @@ class Appliance:
     fetcher: Fetcher | None
 
     def close(self) -> None:
-        """Finish the writes in flight and close everything. Blocks until they are durable."""
-        if self.fetcher is not None:
-            self.fetcher.close()
+        """Finish the writes in flight and close everything. Blocks until they are durable.
+
+        The fetcher belongs to the loop: it is closed there, before.
+        """
         self.tokens.close()
         self.store.close()
 
@@ -72,4 +74,5 @@ def _fetcher(start: Start, store: Store, names: Names, links: DnsLinks, clock: S
         ) from None
     outbound = Outbound(Guard(settings.allow_nets), OutboundLimits(), tls)
     resolver = lookup if start.gateway.dnslink_dns else None
-    return Fetcher(store, outbound, settings, clock, names, links, resolver)
+    meter = OriginMeter(store.board.slot(start.slot))
+    return Fetcher(store, outbound, settings, clock, names, links, resolver, meter)

@@ -34,6 +34,8 @@ async def _serve(start: Start, appliance: Appliance) -> None:
     for listener in listeners:
         listener.stop_accepting()
     await asyncio.gather(*(listener.drain(start.node.drain_s) for listener in listeners))
+    if appliance.fetcher is not None:
+        await appliance.fetcher.close()
     if access is not None:
         access.close()
 

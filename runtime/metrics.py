@@ -39,6 +39,9 @@ class Family:
 PRINCIPALS: Final = ("anonymous", "account")
 # What response bytes are metered as; `net.meter` counts any other kind as the last one.
 KINDS: Final = ("blob", "proof", "upload", "page", "error", "other")
+# What other nodes are asked for, and why an answer was none.
+ORIGIN_REQUESTS: Final = ("block", "car", "providers", "record")
+ORIGIN_FAILURES: Final = ("not_found", "unreachable", "timeout", "lied", "too_large", "refused")
 PHASES: Final = ("tls_handshake", "header", "body", "answer", "write", "keep_alive")
 
 FAMILIES: Final = (
@@ -73,6 +76,19 @@ FAMILIES: Final = (
     Family("fleek_http_parse_errors_total", "Requests refused for their form."),
     Family("fleek_http_aborted_total", "Responses broken off because their body could not be had."),
     Family("fleek_access_log_dropped_total", "Access log lines dropped because the writer was behind."),
+    Family(
+        "fleek_origin_requests_total",
+        "Requests to other nodes, by what is asked for.",
+        series=tuple((("for", kind),) for kind in ORIGIN_REQUESTS),
+    ),
+    Family(
+        "fleek_origin_failures_total",
+        "Requests to other nodes that did not bring what they were for.",
+        series=tuple((("why", why),) for why in ORIGIN_FAILURES),
+    ),
+    Family("fleek_origin_bytes_total", "Bytes of content received from other nodes."),
+    Family("fleek_origin_demotions_total", "Times a source was left alone for a while: it failed or lied."),
+    Family("fleek_origin_requests_open", "Requests for content to other nodes under way now.", "gauge"),
 )
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from content.block import Block
 from content.cid import RAW
-from origins.fetcher import base_url, providers
 from origins.fills import Fills
+from origins.provider_records import base_url, providers
 from origins.scores import Scores
 from tests.appliance import Node, edge
 
@@ -244,7 +244,7 @@ def test_one_worker_at_a_time_fetches_a_name(tmp_path: Path) -> None:
 def test_sources_are_ordered_by_how_they_did() -> None:
     scores = Scores()
     scores.answered("fast", 0.01)
-    scores.failed("slow")
+    scores.failed("slow", 0.0)
     scores.lied("liar", 0.0)
     assert scores.order(["slow", "liar", "fast", "new"], 1.0) == ["fast", "new", "slow"]
     assert "liar" in scores.order(["liar"], 1000.0)

@@ -1,0 +1,173 @@
+"""One trustless gateway as a source: a block, or the CAR of an entity, verified and stored.
+
+Source: the trustless gateway specification. Whatever an answer is, its source is judged here: who gave
+something else is left out for a while, who failed rests, who gives no CARs is asked for blocks.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from blockstore.dag import Dag
+from content.block import MAX_BLOCK_BYTES, Block
+from content.cid import Cid
+from net.outbound import Outbound, OutboundReply
+from origins.arrivals import Arrivals
+from origins.entity_car import EntityCar
+from origins.intake import Intake
+from origins.meter import OriginMeter
+from origins.sources import Sources
+from runtime.clock import Clock
+from runtime.errors import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    SourceTimeout,
+    TooLarge,
+    Unreachable,
+    Unverified,
+)
+
+_RAW_TYPE: Final = "application/vnd.ipld.raw"
+_CAR_TYPE: Final = "application/vnd.ipld.car; version=1; order=dfs; dups=n"
+_ABSENT: Final = frozenset((404, 410, 412, 451))
+_NO_CARS: Final = frozenset((400, 406, 415, 501))
+# A window of a file at 14 KB/s; slower than that it is better asked for in smaller parts
+_CAR_S: Final = 600.0
+
+
+class Gain:
+    """What one race has brought so far."""
+
+    __slots__ = ("blocks",)
+
+    def __init__(self) -> None:
+        self.blocks = 0
+
+    def count(self) -> int:
+        """Blocks that can be read now and could not before."""
+        return self.blocks
+
+
+class _TurnedAway(Unreachable):
+    """A status that is no answer; `retry_after` as the source wrote it."""
+
+    def __init__(self, reply: OutboundReply, source: str) -> None:
+        super().__init__(f"the source answered {reply.status}", where=source)
+        self.retry_after = reply.fields.get("retry-after")
+
+
+class NoCars(Unreachable):
+    """The source does not give this CAR; blocks may still be had."""
+
+
+class Trustless:
+    """Requests to sources of content."""
+
+    def __init__(
+        self,
+        dag: Dag,
+        outbound: Outbound,
+        sources: Sources,
+        arrivals: Arrivals,
+        clock: Clock,
+        meter: OriginMeter,
+        block_s: float,
+    ) -> None:
+        """`block_s`: the longest time that the answer of one block may take."""
+        self._dag, self._outbound, self._sources, self._arrivals = dag, outbound, sources, arrivals
+        self._clock, self._meter, self._block_s = clock, meter, block_s
+
+    async def block(self, source: str, cid: Cid, gain: Gain) -> None:
+        """Get and store one block. Raises NotFound, Unreachable, SourceTimeout; StoreFull."""
+        started_s = self._clock.tick_s()
+        async with self._judged(source, "block"):
+            reply = await self._outbound.get(
+                f"{source}/ipfs/{cid}?format=raw",
+                accept=_RAW_TYPE,
+                max_bytes=MAX_BLOCK_BYTES,
+                deadline_s=self._block_s,
+                reuse=True,
+            )
+            async with reply:
+                _check_status(reply, source)
+                data = await reply.read()
+            self._meter.received(len(data))
+            await asyncio.to_thread(lambda: self._dag.put([Block.verified(cid, data)]))
+        self._arrived([cid.multihash], gain)
+        self._sources.answered(source, started_s, len(data))
+
+    async def car(self, source: str, cid: Cid, query: str, max_bytes: int, gain: Gain) -> None:
+        """Get the CAR of an entity; each block is stored as it comes. Raises as `block`, and NoCars."""
+        started_s, size = self._clock.tick_s(), 0
+        async with self._judged(source, "car"):
+            reply = await self._outbound.get(
+                f"{source}/ipfs/{cid}?format=car&dag-scope=entity{query}",
+                accept=_CAR_TYPE,
+                max_bytes=max_bytes,
+                deadline_s=_CAR_S,
+                reuse=True,
+            )
+            async with reply:
+                if reply.status in _NO_CARS or (reply.status == 200 and not _is_car(reply)):
+                    raise NoCars("the source gives no CARs", where=source)
+                _check_status(reply, source)
+                async with Intake(
+                    self._dag, EntityCar(cid), lambda names: self._arrived(names, gain)
+                ) as intake:
+                    async for data in reply.pieces():
+                        size += len(data)
+                        self._meter.received(len(data))
+                        await intake.take(data)
+                    intake.end()
+        self._sources.answered(source, started_s, size)
+
+    def _arrived(self, names: list[bytes], gain: Gain) -> None:
+        gain.blocks += len(names)
+        self._arrivals.arrived(names)
+
+    @asynccontextmanager
+    async def _judged(self, source: str, what: str) -> AsyncIterator[None]:
+        """A request to a source; how it ended counts for or against the source."""
+        self._meter.request(what)
+        self._meter.opened(1)
+        self._sources.scores.asked(source)
+        try:
+            yield
+        except (Unverified, BadRequest) as error:
+            self._meter.failure(error)
+            self._sources.lied(source, error)
+            raise Unreachable("a source gave something else", where=source) from None
+        except NotFound as error:
+            self._meter.failure(error)
+            raise
+        except TooLarge as error:
+            self._meter.failure(error)
+            if what == "block":
+                self._sources.lied(source, error)  # no block is that long
+            raise NoCars(error.message, where=source) from None
+        except NoCars as error:
+            self._meter.failure(error)
+            self._sources.scores.gives_no_cars(source)
+            raise
+        except (Unreachable, SourceTimeout, Forbidden) as error:
+            self._meter.failure(error)
+            self._sources.failed(source, error.retry_after if isinstance(error, _TurnedAway) else None)
+            if isinstance(error, Forbidden):
+                raise Unreachable(error.message, where=source, hint=error.hint) from None
+            raise
+        finally:
+            self._meter.opened(-1)
+            self._sources.scores.ended(source)
+
+
+def _is_car(reply: OutboundReply) -> bool:
+    return "vnd.ipld.car" in (reply.fields.get("content-type") or "")
+
+
+def _check_status(reply: OutboundReply, source: str) -> None:
+    if reply.status in _ABSENT:
+        raise NotFound("the source does not have it", where=source)
+    if reply.status != 200:
+        raise _TurnedAway(reply, source)
