@@ -15,8 +15,8 @@ from runtime.errors import SourceTimeout, Unreachable
 
 READ_BYTES: Final = 262_144
 _HEAD_BYTES: Final = 65_536
-# A file is fetched over a few connections a source; what waits costs a descriptor on both sides
-_IDLE_A_SERVER: Final = 8
+# What one reader of a file uses of a source at most; what waits costs a descriptor on both sides
+_IDLE_A_SERVER: Final = 12
 _IDLE_MAX: Final = 64
 # Servers close idle connections after 5 s and more (Node 5, nginx 75): better to be first
 _IDLE_S: Final = 4.0

@@ -53,10 +53,10 @@ def parts_of_entity(block: Block) -> tuple[Cid, ...]:
     try:
         found = node(block.cid, block.data)
         if is_file(found.message):
-            return tuple(link.cid for link in found.links)
+            return tuple(found.links.cids())
         if found.message.kind is Kind.HAMT_SHARD:
-            chars = shard(block.cid, block.data).prefix_chars
-            return tuple(link.cid for link in found.links if len(link.name or "") == chars)
+            _, below = found.links.native.entries(shard(block.cid, found).prefix_chars)
+            return tuple(map(Cid.from_bytes, below))
     except (BadRequest, Unverified):
         pass  # no sound UnixFS: a block of its own
     return ()

@@ -32,8 +32,8 @@ WINDOW_BYTES: Final = 8 << 20
 _AHEAD: Final = 2
 # What a CAR of a window may hold besides its bytes: inner nodes, and the whole of the leaves at both ends
 _CAR_OVERHEAD_BYTES: Final = 4 * MAX_BLOCK_BYTES
-# Blocks asked of one source at once when it gives no CARs; as many connections as are kept
-_AT_ONCE: Final = 8
+# Blocks of a window asked of one source at once when it gives no CARs: 12 connections for a reader
+_AT_ONCE: Final = 4
 # Blocks that another worker brings are looked for this often
 _LOOK_S: Final = 0.05
 

@@ -208,6 +208,7 @@ def test_a_source_without_cars_is_asked_for_blocks_over_few_connections(tmp_path
         ):
             assert await here.read(BIG_ROOT, 0, len(BIG)) == BIG
             assert sum(asked.is_car for asked in source.asked) <= 3
+            assert source.most_open <= 12  # three windows of four blocks
             assert source.connections < len(source.asked) / 1.5
 
     run(test())

@@ -71,7 +71,7 @@ class Source:
         self.held, self.behave = held, behave or Source.honest
         self.asked: list[Asked] = []
         self.connections = 0
-        self.sent_bytes = 0
+        self.sent_bytes = self.most_open = 0
         self.go_on = asyncio.Event()
         self.url = ""
         self._writers: set[asyncio.StreamWriter] = set()
@@ -122,6 +122,7 @@ class Source:
         self.connections += 1
         number = self.connections
         self._writers.add(writer)
+        self.most_open = max(self.most_open, len(self._writers))
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 target = head.split(b" ", 2)[1].decode()
