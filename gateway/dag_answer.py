@@ -22,7 +22,7 @@ from net.answer import Answer
 from runtime.errors import BadRequest, NotAcceptable
 
 KIND: Final = "block"
-PAGE_VERSION: Final = "1"
+PAGE_VERSION: Final = "2"
 # A preview of more is no help to anybody, and costs ten times the block in HTML
 _PREVIEW_BYTES_MAX: Final = 256 << 10
 _PAGE: Final = Path(__file__).with_name("preview.html").read_text(encoding="utf-8")

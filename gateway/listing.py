@@ -71,12 +71,13 @@ def listing_items(
 
 
 def _head(page: Listing, path: str, entries: Sequence[Row], *, is_whole: bool) -> str:
+    cid = page.cid.text()
     count = "1 entry" if len(entries) == 1 else f"{len(entries):,} entries"
     return (
         _HEAD.replace("{{title}}", _shown("/".join((page.namespace, page.root_text, *page.segments))))
         .replace("{{crumbs}}", _crumbs(page))
         .replace("{{self}}", f"{path}/")
-        .replace("{{cid}}", page.cid.text())
+        .replace("{{cid}}", "" if cid == page.root_text else f' · <span translate="no">{cid}</span>')
         .replace("{{count}}", count if is_whole else f"the first {count} that were found")
         .replace("{{size}}", _size(sum(size_bytes or 0 for _, _, size_bytes in entries)))
         .replace("{{note}}", "" if is_whole else _NOTE.replace("{{self}}", f"{path}/"))
