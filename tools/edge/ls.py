@@ -95,7 +95,7 @@ def _entries(store: Store, cid: Cid, name: str) -> Iterator[Link]:
         hint = "`fleek-edge dag stat` counts any DAG"
         raise BadRequest(f"no directory and no file: {error.message}", where=cid.text(), hint=hint) from None
     if directory.is_directory(kind):
-        yield from entries(node(cid, block), cid, block, blocks)
+        yield from entries(node(cid, block), cid, blocks)
     else:
         yield Link(cid, name)
 
