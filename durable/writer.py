@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from durable import heap
 from durable.environment import Environment
 from durable.errors import FOREIGN, map_full, translated
 from durable.transaction import Txn
@@ -91,6 +92,7 @@ class GroupWriter:
         self._urgent = 0
         self._oldest_s = 0.0
         self._stopping = False
+        heap.keep_freed()
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -181,6 +183,7 @@ class GroupWriter:
         with self._lock:
             if not self._queue and not self._stopping and not self._work.wait(_IDLE_S):
                 self._check_readers()
+                heap.give_back()
                 return []
             while self._queue and not self._due():
                 left_s = self._linger_s - (self._clock.tick_s() - self._oldest_s)
