@@ -164,11 +164,21 @@ class BlockRows:
             return False
         if old is not None and old.blob != row.blob:
             self._let_go(txn, multihash, old.blob)
-        ordinal = old.ordinal if old is not None else self._take_ordinal(txn)
+        ordinal = old.ordinal if old is not None else self.take_ordinals(txn, 1)
         fresh = replace(row, ordinal=ordinal, touched_ms=now_ms)
         txn.put(multihash, block_value(multihash, fresh), db=self._catalog.blocks)
         self._hold(txn, multihash, row.blob, now_ms)
         return True
+
+    def put_new(self, txn: Txn, multihash: bytes, row: BlockRow, ordinal: int, now_ms: int) -> bool:
+        """Put a block on record that has no row yet, under an ordinal of `take_ordinals`; else do nothing.
+
+        For a blob that is new in this transaction: the caller has put the hold on it with the blob's row.
+        """
+        if txn.get(multihash, db=self._catalog.blocks) is not None:
+            return False
+        fresh = replace(row, ordinal=ordinal, touched_ms=now_ms)
+        return txn.put(multihash, block_value(multihash, fresh), db=self._catalog.blocks)
 
     def put_file(self, txn: Txn, multihash: bytes, row: FileRow, now_ms: int) -> None:
         """Say that the file with this root block is the whole of a blob, and hold it."""
@@ -214,9 +224,10 @@ class BlockRows:
             newer = replace(row, touched_ms=now_ms)
             txn.put(multihash, block_value(multihash, newer), db=self._catalog.blocks)
 
-    def _take_ordinal(self, txn: Txn) -> int:
+    def take_ordinals(self, txn: Txn, count: int) -> int:
+        """The first of `count` ordinals in a row, which nobody else gets; they need not be used."""
         ordinal = self.next_ordinal(txn)
-        following = (ordinal + 1).to_bytes(8, "big")
+        following = (ordinal + count).to_bytes(8, "big")
         txn.put(_ORDINAL, records.seal(_ORDINAL, following), db=self._catalog.meta)
         return ordinal
 

@@ -7,7 +7,7 @@ that the tallies, the owners and the roots can never disagree with the blobs.
 Who calls: ingest, partial, store, sweep, quarantine (writes, on the writer thread); reads from anywhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -175,6 +175,22 @@ class Catalog:
             txn.put(key, records.seal(key, root), db=self.owners)
         self.put_root(txn, root, held_by, row.size_bytes, now_s)
         return Admission(whole, old is not None and not whole, (freed,) if freed else ())
+
+    def check_room(self, txn: Txn, arrivals: Iterable[tuple[bytes, int]], quota_bytes: int) -> None:
+        """StoreFull when blobs of these (hash, size) would take the store above its quota (0: none)."""
+        if not quota_bytes:
+            return
+        sizes = {root: size for root, size in arrivals if txn.get(root, db=self.blobs) is None}
+        if self.tally(txn).bytes_ + sum(sizes.values()) > quota_bytes:
+            raise StoreFull(
+                f"the store's quota of {quota_bytes} bytes has no room for {sum(sizes.values())} more",
+                hint="remove content and run gc, or raise store.quota_bytes",
+            )
+
+    def count_blobs(self, txn: Txn, count: int, bytes_: int) -> None:
+        """Add to the tally of the store what was put on record without `admit`."""
+        if count:
+            self._count(txn, _TOTAL, count, bytes_)
 
     def withdraw(self, txn: Txn, root: bytes, row: BlobRow | None) -> int:
         """Make a blob invisible, with its roots; its segments are doomed. Returns how many roots it had.

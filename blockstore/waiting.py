@@ -28,6 +28,10 @@ class Waiting:
             key = missing + file
             txn.put(key, records.seal(key, b""), db=self._catalog.waiting)
 
+    def any(self, txn: Txn) -> bool:
+        """Whether any file lacks a block; where none does, arrivals need not be told. About 1 us."""
+        return txn.stat(self._catalog.waiting)["entries"] > 0
+
     def arrived(self, txn: Txn, block: bytes) -> None:
         """A block is new here: the files that lacked it are looked at again. About 1 us when none did."""
         cursor = txn.cursor(self._catalog.waiting)

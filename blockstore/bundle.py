@@ -1,0 +1,245 @@
+"""Small files and blocks that land together: one change of the store for many of them.
+
+A blob of at most one segment needs no stream of its own. The caller's threads hash and seal such blobs, a
+bundle carries them to the writer as one job, and what can be worked out beforehand (names, checksums, rows)
+is, so that the writer thread, which everything passes, has little left to do for each: about 15 us.
+
+What becomes visible, when, and by which rows is what `ingest`, `landing` and `flat` say for single ones.
+Called by `add`, from several threads, each with a bundle of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from blockstore import records
+from blockstore import segment as stored
+from blockstore.block_rows import BlockRow, FileRow
+from blockstore.dag import in_blob
+from blockstore.landing import Put, give_up, is_whole
+from blockstore.landings import Landings
+from blockstore.records import BlobRow, BlobState
+from blockstore.roots import Root
+from blockstore.store import Store
+from content.bao import _native
+from content.bao.geometry import SEGMENT_BYTES
+from content.block import Block
+from durable import Job, Txn
+from runtime.errors import BlobDamaged, EdgeError
+
+# Room behind a file's bytes for what is sealed to them: a buffer made with it is never moved
+SEAL_BYTES: Final = stored.value_bytes(SEGMENT_BYTES) - SEGMENT_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A block in a blob, and the row by which it holds the blob."""
+
+    multihash: bytes
+    row: BlockRow
+    hold_key: bytes
+    hold_value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """One blob. `is_here`: it was found in the store, so its bytes are only sent if it vanishes."""
+
+    blob: bytes
+    row: BlobRow
+    key: bytes
+    value: bytearray
+    blob_value: bytes
+    placed: tuple[_Placed, ...]
+    file: bytes | None
+    is_here: bool
+
+    def is_told_by(self, placed: _Placed) -> bool:
+        """Whether the row of a block says by itself that the blob is the whole file."""
+        row = placed.row
+        return placed.multihash == self.file and row.length == self.row.size_bytes == row.size_bytes
+
+
+class Bundle:
+    """Blobs on their way in. One thread fills and submits it."""
+
+    def __init__(self, store: Store, landings: Landings) -> None:
+        self._store = store
+        self._landings = landings
+        self._parcels: list[_Parcel] = []
+        self._known: set[tuple[bytes, bytes | None]] = set()
+        self.held_bytes = 0
+
+    def put(self, data: bytearray, rows: Sequence[tuple[bytes, BlockRow]], file: bytes | None = None) -> None:
+        """A blob of at most one segment; `data` is taken, not copied. Raises StoreFull.
+
+        `rows`: multihashes of the blocks that lie in it, and where; one at least. `file`: multihash of the
+        root of the UnixFS file that it is.
+        """
+        blob, nodes = _native.segment(data, 0, True)
+        name = (blob, file or rows[0][0])
+        if name in self._known:
+            return
+        self._known.add(name)
+        backing, size = self._store.backing, len(data)
+        here = is_whole(backing, blob)
+        storage_id = backing.ids.take()
+        value = stored.sealed(data, nodes, storage_id, 0, last=True)
+        now_s = backing.clock.now_s()
+        row = BlobRow(storage_id, size, int(now_s * 1000))
+        placed = tuple(_placed(multihash, in_blob(each, blob), size, now_s) for multihash, each in rows)
+        key = stored.KEY.pack(storage_id, 0)
+        blob_value = records.blob_value(blob, row)
+        self._parcels.append(_Parcel(blob, row, key, value, blob_value, placed, file, here))
+        self.held_bytes += len(value)
+
+    def block(self, block: Block) -> None:
+        """A block that is a blob of its own, unless it is here."""
+        if block.cid.is_identity or self._store.dag.touch(block.cid):
+            return
+        if len(block.data) > SEGMENT_BYTES:
+            self._store.dag.put_soon(block, self._landings)
+            return
+        data = bytearray(block.data)
+        self.put(data, [(block.cid.multihash, BlockRow(bytes(32), 0, len(data)))])
+
+    def submit(self, *, urgent: bool = False) -> None:
+        """Send off what is in it; the landings learn how it ends. `urgent`: somebody waits for that.
+
+        Waits while the store is behind. Raises Interrupted when it is closing.
+        """
+        if not self._parcels:
+            return
+        self._store.dag.mark_store()
+        _Shipment(self._store, self._landings, self._parcels).send(urgent=urgent, wait=True)
+        self._parcels, self._known, self.held_bytes = [], set(), 0
+
+
+def _placed(multihash: bytes, row: BlockRow, size_bytes: int, now_s: float) -> _Placed:
+    root = Root.block(multihash)
+    key = records.root_key(row.blob, root.kind, root.owner)
+    return _Placed(multihash, row, key, records.root_value(key, root.row(now_s, size_bytes)))
+
+
+class _Shipment:
+    """A submitted bundle: its two changes, and what is to be done when they are committed."""
+
+    def __init__(self, store: Store, landings: Landings, parcels: Sequence[_Parcel]) -> None:
+        self._store = store
+        self._dag = store.dag
+        self._backing = store.backing
+        self._landings = landings
+        self._parcels = parcels
+        self._ended = landings.expect()
+        self._lost: list[_Parcel] = []
+        self._freed: list[int] = []
+        self._replaced = False
+
+    def send(self, *, urgent: bool, wait: bool) -> None:
+        held_bytes = sum(len(each.value) for each in self._parcels)
+        job = Job(self._bulk, self._index, held_bytes, urgent=urgent, done=self._done)
+        try:
+            self._backing.writer.submit(job, wait=wait)
+        except EdgeError as error:
+            self._ended(error)
+            raise
+
+    def _bulk(self, txn: Txn) -> None:
+        for each in self._parcels:
+            if not each.is_here:
+                txn.put(each.key, each.value)
+
+    def _index(self, txn: Txn) -> None:
+        self._lost, self._freed, self._replaced = [], [], False
+        catalog, blobs = self._backing.catalog, self._backing.catalog.blobs
+        sent = [each for each in self._parcels if not each.is_here]
+        sizes = ((each.blob, each.row.size_bytes) for each in sent)
+        catalog.check_room(txn, sizes, self._backing.settings.quota_bytes)
+        ordinal = self._dag.rows.take_ordinals(txn, sum(len(each.placed) for each in sent))
+        now_ms = self._dag.now_ms()
+        awaited = self._dag.waiting.any(txn)
+        count = bytes_ = 0
+        for each in self._parcels:
+            if each.is_here or txn.get(each.blob, db=blobs) is not None:
+                self._add_to(txn, each, now_ms)
+                continue
+            self._put_new(txn, each, ordinal, now_ms, awaited=awaited)
+            ordinal += len(each.placed)
+            count, bytes_ = count + 1, bytes_ + each.row.size_bytes
+        catalog.count_blobs(txn, count, bytes_)
+
+    def _put_new(self, txn: Txn, parcel: _Parcel, ordinal: int, now_ms: int, *, awaited: bool) -> None:
+        """A blob that nobody has yet, with what lies in it."""
+        catalog, rows = self._backing.catalog, self._dag.rows
+        txn.put(parcel.blob, parcel.blob_value, db=catalog.blobs)
+        id_key = records.id_key(parcel.row.storage_id)
+        txn.put(id_key, records.seal(id_key, parcel.blob), db=catalog.owners)
+        told = parcel.file is None
+        for number, each in enumerate(parcel.placed, ordinal):
+            if rows.put_new(txn, each.multihash, each.row, number, now_ms):
+                txn.put(each.hold_key, each.hold_value, db=catalog.roots_table)
+                told = told or parcel.is_told_by(each)
+            else:
+                rows.put(txn, each.multihash, each.row, now_ms)
+            if awaited:
+                self._dag.waiting.arrived(txn, each.multihash)
+        if not told and parcel.file is not None:
+            rows.put_file(txn, parcel.file, FileRow(parcel.blob, parcel.row.size_bytes), now_ms)
+
+    def _add_to(self, txn: Txn, parcel: _Parcel, now_ms: int) -> None:
+        """A blob that somebody has put before, perhaps a moment ago: only what is known of it grows."""
+        catalog, rows = self._backing.catalog, self._dag.rows
+        held_by = Root.block(parcel.file or parcel.placed[0].multihash)
+        size, now_s = parcel.row.size_bytes, self._backing.clock.now_s()
+        if not parcel.is_here:
+            admission = catalog.admit(
+                txn, parcel.blob, parcel.row, held_by, now_s, quota_bytes=0, account_quota_bytes=None
+            )
+            self._freed += admission.freed
+            self._replaced = self._replaced or admission.replaced
+        elif not self._is_whole(txn, parcel.blob):
+            self._lost.append(parcel)
+            return
+        told = parcel.file is None
+        for each in parcel.placed:
+            if rows.put(txn, each.multihash, each.row, now_ms):
+                self._dag.waiting.arrived(txn, each.multihash)
+            if parcel.is_told_by(each):
+                block = rows.block(txn, each.multihash)
+                told = block is not None and block.blob == parcel.blob
+        if not told and parcel.file is not None:
+            rows.put_file(txn, parcel.file, FileRow(parcel.blob, size), now_ms)
+
+    def _is_whole(self, txn: Txn, blob: bytes) -> bool:
+        catalog = self._backing.catalog
+        try:
+            row = catalog.blob(txn, blob)
+        except BlobDamaged:
+            return False
+        return (
+            row is not None
+            and row.state is BlobState.PRESENT
+            and not catalog.damaged_segments(txn, row.storage_id)
+        )
+
+    def _done(self, error: EdgeError | None) -> None:
+        lost = {each.row.storage_id for each in self._lost}
+        for each in self._parcels:
+            if error is not None:
+                give_up(self._backing, each.row.storage_id)
+            elif each.row.storage_id not in lost:
+                self._backing.ids.settle(each.row.storage_id)
+        if error is None:
+            if self._replaced:
+                self._backing.board.bump()
+            if self._freed:
+                self._dag.freed(self._freed)
+            self._send_lost()
+        self._ended(error or Put(self._parcels[0].blob, self._parcels[0].row.size_bytes, False))
+
+    def _send_lost(self) -> None:
+        """What was here and went away meanwhile is sent after all."""
+        if not self._lost:
+            return
+        again = [replace(each, is_here=False) for each in self._lost]
+        _Shipment(self._store, self._landings, again).send(urgent=True, wait=False)
