@@ -53,21 +53,25 @@ class FileBuilder:
         self._offset = 0
         self._levels: list[list[_Part]] = [[]]
 
-    def write(self, data: bytes | memoryview) -> list[Made]:
-        """Take bytes; returns the leaves and inner nodes that they complete."""
+    def write(self, data: bytes | memoryview, *, more: bool = False) -> list[Made]:
+        """Take bytes; returns the leaves and inner nodes that they complete.
+
+        With `more`, bytes are known to follow these: then a whole chunk is hashed where it lies.
+        """
         made: list[Made] = []
         chunk_bytes = self._profile.chunk_bytes
         start = 0
         with memoryview(data) as view:
             # a whole chunk is kept back until more comes: the only one of a file has a form of its own
+            end = len(view) if more else len(view) - 1
             if self._held:
                 start = min(len(view), chunk_bytes - len(self._held))
                 self._held += view[:start]
-                if start == len(view):
+                if start > end or len(self._held) < chunk_bytes:
                     return made
                 made += self._chunk(self._held, alone=False)
                 self._held = bytearray()
-            while len(view) - start > chunk_bytes:
+            while start + chunk_bytes <= end:
                 with view[start : start + chunk_bytes] as chunk:
                     made += self._chunk(chunk, alone=False)
                 start += chunk_bytes
@@ -138,6 +142,17 @@ class FileBuilder:
             self._levels.append([])
         dag_bytes = len(data) + sum(part.dag_bytes for part in parts)
         return [block, *self._push(level + 1, _Part(block.cid, total, dag_bytes))]
+
+
+def build_small(
+    profile: Profile, data: bytearray, mode: int | None = None, mtime: Mtime | None = None
+) -> tuple[list[Made], FileMade]:
+    """A file of at most one chunk that is in memory: as a `FileBuilder` makes it, without copying `data`."""
+    if len(data) > profile.chunk_bytes:
+        raise ValueError(f"{len(data)} bytes are more than a chunk of {profile.chunk_bytes}")
+    builder = FileBuilder(profile, mode, mtime)
+    builder._held = data
+    return builder.finish()
 
 
 def _attributes(mode: int | None, mtime: Mtime | None) -> bytes:

@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
 
 import click
@@ -123,10 +123,11 @@ def opened(path: str) -> Iterator[BinaryIO]:
         return
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115  # closed by the with below
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
     except OSError as fault:
         raise walk.translated(fault, path) from None
     with file:
+        with suppress(OSError):  # a pipe, such as a shell's <(command), takes no advice
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
         yield file  # a FileIO reads like a BinaryIO
 
 
