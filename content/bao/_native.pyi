@@ -62,6 +62,12 @@ def chunk_nodes(data: Buffer, first: int) -> bytes:
 def base32_text(data: bytes) -> str:
     """Lower-case base32 without padding, for `content.multibase`."""
 
+def dag_cbor_decode(data: bytes, link: Callable[[bytes], object], deepest: int) -> Any:
+    """The value of a dag-cbor block, for `content.dag_cbor`; `link` makes links or raises ValueError.
+
+    Raises ValueError(what is broken, at which byte).
+    """
+
 @final
 class HotEntry:
     """What `HotPath` knows of one request target; see native/src/hot.rs."""

@@ -1,6 +1,7 @@
 //! What Python cannot do at the speed of memory. BLAKE3 trees over 16 KiB groups: chaining values, outboards,
-//! verification of whole subtrees. dag-pb nodes and their UnixFS messages, read ([`dag_pb`], [`unixfs`]). And,
-//! in [`hot`], one turn of a connection that asks for something known, and in [`tls`] the TLS under connections.
+//! verification of whole subtrees. dag-pb nodes and their UnixFS messages, and dag-cbor, read ([`dag_pb`],
+//! [`unixfs`], [`dag_cbor`]). And, in [`hot`], one turn of a connection that asks for something known, and in
+//! [`tls`] the TLS under connections.
 //!
 //! What it is not: a hasher for other purposes, or a home for formats at large. A format is read here when it
 //! was measured to be a request's cost (docs/decisions/0012), and written in Python all the same.
@@ -16,6 +17,8 @@ pub mod unixfs;
 
 #[cfg(feature = "python")]
 mod buffer;
+#[cfg(feature = "python")]
+mod dag_cbor;
 #[cfg(feature = "python")]
 mod hot;
 #[cfg(feature = "python")]

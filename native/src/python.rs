@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyList, PySlice, PyTuple};
 
 use crate::base32;
 use crate::buffer::Borrowed;
+use crate::dag_cbor::dag_cbor_decode;
 use crate::groups::{self, GROUP_BYTES, SEGMENT_BYTES, SEGMENT_GROUPS};
 use crate::hot::{HotEntry, HotPath};
 use crate::node::PbNode;
@@ -271,6 +272,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(parent, module)?)?;
     module.add_function(wrap_pyfunction!(chunk_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(base32_text, module)?)?;
+    module.add_function(wrap_pyfunction!(dag_cbor_decode, module)?)?;
     module.add_class::<Proven>()?;
     module.add_class::<Subtree>()?;
     module.add_class::<HotEntry>()?;
