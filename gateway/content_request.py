@@ -65,17 +65,18 @@ class Reading:
 def split_path(raw: str) -> tuple[str, ...]:
     """The decoded segments of a percent-encoded path. Raises BadRequest.
 
-    `.` and `..` are resolved as RFC 3986 §5.2.4 does; names that are no UTF-8 are kept as they are.
+    `.` and `..` are resolved as RFC 3986 §5.2.4 does, percent-encoded ones too (§6.2.2.2: a dot is the same
+    either way, and browsers take it so); names that are no UTF-8 are kept as they are.
     """
     segments: list[str] = []
     for part in raw.split("/"):
-        if part in ("", "."):
+        decoded = unquote_to_bytes(part).decode("utf-8", "surrogateescape")
+        if decoded in ("", "."):
             continue
-        if part == "..":
+        if decoded == "..":
             if segments:
                 segments.pop()
             continue
-        decoded = unquote_to_bytes(part).decode("utf-8", "surrogateescape")
         if "\0" in decoded:
             raise BadRequest("a path holds a NUL byte", where=raw[:80])
         segments.append(decoded)

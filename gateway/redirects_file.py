@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.content_request import encoded, split_path
-from runtime.errors import EdgeError, Kind
+from runtime.errors import BadRequest, EdgeError, Kind
 
 FILE_NAME: Final = "_redirects"
 MAX_BYTES: Final = 64 << 10
@@ -98,7 +98,10 @@ def _rule(words: list[str], number: int) -> Rule:
         raise RedirectsBroken(f"line {number}: status {status} needs a path to show")
     if "*" in source[:-1]:
         raise RedirectsBroken(f"line {number}: * may stand at the end only")
-    return Rule(split_path(source), to, status)
+    try:
+        return Rule(split_path(source), to, status)
+    except BadRequest as error:
+        raise RedirectsBroken(f"line {number}: {error.message}") from None
 
 
 def _placeholders(pattern: tuple[str, ...], parts: Sequence[str]) -> dict[str, str] | None:

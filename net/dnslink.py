@@ -16,6 +16,7 @@ _TTL_S: Final = (5.0, 86_400.0)
 _ABSENT_S: Final = 60.0
 _TIMEOUT_S: Final = 5.0
 _RECORDS_MAX: Final = 64
+_PATH_MAX: Final = 1024
 _PREFIX: Final = "dnslink="
 
 
@@ -39,6 +40,7 @@ def path_in(texts: list[str]) -> str | None:
     """The first well-formed DNSLink among TXT records, in the order of their texts."""
     for text in sorted(texts):
         path = text.removeprefix(_PREFIX)
-        if path != text and path.startswith(("/ipfs/", "/ipns/")) and len(path) <= 1024:
+        is_path = path.startswith(("/ipfs/", "/ipns/")) and len(path) <= _PATH_MAX and path.isprintable()
+        if path != text and is_path:
             return path
     return None

@@ -102,6 +102,7 @@ def test_files_that_cannot_be_read_say_so(site: Site) -> None:
         "/a ftp://b",
         "/a https://b.example/ 200",
         "/a/*/b /c",
+        "/a%00b /c",
     ],
 )
 def test_a_line_that_is_no_rule_is_refused_with_its_number(line: str) -> None:

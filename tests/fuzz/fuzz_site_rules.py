@@ -1,0 +1,135 @@
+"""Fuzz target `site_rules`: texts that operators and website owners write: denylists, `_redirects`, DNSLink.
+
+The first byte chooses which. Invariants
+ 1. Only the error of each kind is raised (UsageError, RedirectsBroken), and it names a line.
+ 2. A denylist means what its lines mean one by one; each denial denies what it names.
+ 3. A redirect that matches has a status that was asked for and leads to a path or a URL that stands in one
+    header line.
+ 4. A DNSLink is a content path that came from one of the records.
+"""
+
+import re
+
+from content.cid import Cid
+from gateway import denylist, redirects_file
+from gateway.content_request import split_path
+from gateway.denylist import Rules
+from gateway.redirects_file import RedirectsBroken
+from net import dnslink
+from runtime.errors import BadRequest, UsageError
+from tests.fuzz.draws import Draws
+
+TARGET = "site_rules"
+_CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+_LINE = re.compile(r"\bline (\d+)\b|:(\d+)$")
+
+
+def one(data: bytes) -> None:
+    """The invariants; raises on violation."""
+    if not data:
+        return
+    kind, rest = data[0] % 3, data[1:]
+    if kind == 0:
+        _denylist(rest.decode("utf-8", "replace"))
+    elif kind == 1:
+        path, _, raw = rest.partition(b"\n")
+        try:
+            segments = split_path(path.decode("latin-1"))
+        except BadRequest:
+            return
+        _redirects(segments, raw)
+    else:
+        _dnslink(Draws(rest))
+
+
+def _denylist(text: str) -> None:
+    rules = Rules()
+    try:
+        denylist.parse(text, "list", rules)
+    except UsageError as error:
+        number = int(error.where.rpartition(":")[2])
+        lines = text.split("\n")
+        assert 1 <= number <= len(lines)
+        denylist.parse("\n".join(_body(lines)[0][: number - 1]), "before", Rules())
+        return
+    by_line = Rules()
+    body, start = _body(text.split("\n"))
+    for line in body[start:]:
+        denylist.parse(line, "line", by_line)
+        word = line.split(" #", 1)[0].strip().split(" ")[0]
+        if re.fullmatch(r"/ipfs/[^/\s]+/?\*?", word):
+            assert Cid.parse(word.split("/")[2].removesuffix("*")).multihash in by_line.hashes
+    assert by_line == rules
+
+
+def _body(lines: list[str]) -> tuple[list[str], int]:
+    """(the lines, where the rules begin behind a header)."""
+    return lines, lines.index("---") + 1 if "---" in lines else 0
+
+
+def _redirects(path: tuple[str, ...], raw: bytes) -> None:
+    try:
+        rules = redirects_file.parse(raw)
+    except RedirectsBroken as error:
+        size = len(raw) > redirects_file.MAX_BYTES
+        assert size or _LINE.search(error.message), error.message
+        return
+    assert len(rules) <= raw.count(b"\n") + raw.count(b"\r") + len(raw) // 3 + 1
+    found = redirects_file.match(rules, path)
+    if found is None:
+        return
+    assert found.status in (200, 301, 302, 303, 307, 308, 404, 410, 451)
+    assert found.to.startswith(("/", "https://", "http://", "ipfs://", "ipns://"))
+    assert found.is_redirect or found.to.startswith("/")
+    assert re.fullmatch(r"[!-~]+", found.to), f"not one word of a header: {found.to!r}"
+
+
+def _dnslink(draws: Draws) -> None:
+    texts = [draws.chunk(255).decode("utf-8", "replace") for _ in range(draws.below(6))]
+    found = dnslink.path_in(texts)
+    assert found == dnslink.path_in(texts[::-1]), "the order of the answer counts"
+    if found is not None:
+        assert f"dnslink={found}" in texts
+        assert found.startswith(("/ipfs/", "/ipns/"))
+        assert found.isprintable(), f"controls in a path: {found!r}"
+
+
+def _texts(*texts: str) -> bytes:
+    raws = [text.encode() for text in texts]
+    return b"\x02" + bytes([len(raws)]) + b"".join(bytes([len(raw)]) + raw for raw in raws)
+
+
+_DENIED = f"""version: 1
+name: a list
+---
+# a comment
+/ipfs/{_CID}
+/ipfs/{_CID}/a%20b/c*  # why
++/ipfs/{_CID}/
+!/ipfs/{_CID}
+/ipns/example.com
+/ipns/k51qzi5uqu5dlvj2baxnqndepeb86cbk3ng7n3i46uzyxzyqj2xjonzllnv0v8
+//QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn
+//{"d" * 64}
+/blake3/{"a" * 64}
+"""
+_REDIRECTS = """/a /b
+/old/* /new/:splat 301
+/:year/:month/x https://example.com/:month?y=:year 302
+# comment
+/api/* /index.html 200
+/gone /gone.html 410
+"""
+SEEDS: list[bytes] = [
+    b"\x00" + _DENIED.encode(),
+    *(b"\x00" + line.encode() for line in _DENIED.splitlines()),
+    *(
+        b"\x01" + path + b"\n" + _REDIRECTS.encode()
+        for path in (b"/a", b"/old/x/y", b"/2020/1/x", b"/api/", b"/")
+    ),
+    "\x01/old/a b%0D%0AX:%20y/é/%ff%2F\n/old/* /new/:splat 301".encode(),
+    "\x01/x/y\n/:a/:b /é/:b/:a".encode(),
+    b"\x01/x\n/x //evil 301",
+    _texts("dnslink=/ipfs/bafkqaaa", "v=spf1", "dnslink=/ipns/example.com/a b"),
+    _texts("dnslink=/ipfs/" + "a" * 200, "dnslink=/foo/x", "dnslink=/ipfs/\r\nx"),
+]
