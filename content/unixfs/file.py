@@ -21,6 +21,7 @@ from runtime.errors import BadRequest, Unverified
 
 # Balanced trees of 2^63 bytes have 8 levels; a longer chain is built to exhaust readers
 MAX_DEPTH: Final = 64
+MAX_FILE_BYTES: Final = (1 << 63) - 1  # what file systems and Content-Length hold; sums of sizes go beyond
 
 
 @dataclass(slots=True)  # frozen in use: one is made for every block that is walked
@@ -128,6 +129,8 @@ def _node_bytes(cid: Cid, found: Node) -> int:
     if len(sizes) != len(found.links):
         raise Unverified(f"the DAG lies: {len(found.links)} parts and {len(sizes)} sizes", where=cid.text())
     total = sum(sizes) + len(found.message.data or b"")
+    if total > MAX_FILE_BYTES:
+        raise Unverified("the DAG lies: its parts are more than a file can be", where=cid.text())
     if found.message.file_bytes is not None and found.message.file_bytes != total:
         raise Unverified(
             f"the DAG lies: {found.message.file_bytes} bytes announced, {total} in its parts",

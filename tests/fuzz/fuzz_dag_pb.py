@@ -4,11 +4,12 @@ The invariant: it agrees with the plain reader of the tests, about values and ab
 """
 
 from content import dag_pb, multihash
-from content.cid import RAW, Cid
+from content.cid import DAG_PB, RAW, Cid
 from content.unixfs.build_directory import Entry, build_directory, build_symlink
 from content.unixfs.message import Kind, Message, Mtime, encode
 from content.unixfs.profile import UNIXFS_V0_2015, UNIXFS_V1_2025, Estimate, Profile
 from tests.content.test_dag_pb import agrees
+from tests.fuzz import fixtures
 
 TARGET = "dag_pb"
 _CID = Cid.v1(RAW, multihash.sha2_256(b"leaf"))
@@ -23,6 +24,7 @@ def _seeds() -> list[bytes]:
     seeds.append(build_symlink(UNIXFS_V0_2015, "../a", 0o644, Mtime(-1, 5)).data)
     sizes = Message(Kind.FILE, b"own", 9, (2, 4), mode=0o600)
     seeds.append(dag_pb.encode(dag_pb.Node((dag_pb.Link(_CID, "", 2), dag_pb.Link(_CID)), encode(sizes))))
+    seeds += [block.data for block in fixtures.blocks(DAG_PB)]
     return [*seeds, b"", b"\x0a\x00", b"\x0a\x02\x08\x05" + seeds[-1][:44]]
 
 

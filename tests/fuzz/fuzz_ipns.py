@@ -41,6 +41,7 @@ _ENDS = (
     b"2100-01-01 00:00:00Z",
     b"21000101T000000Z",
 )
+_NUMBERS = (3, 5, 6)
 _KEYS = ("Value", "Validity", "ValidityType", "Sequence", "TTL", "Extra")
 
 
@@ -91,17 +92,19 @@ def _record(name: Cid, raw: bytes) -> None:
 
 
 def _fields(raw: bytes) -> dict[int, bytes | int]:
-    """The last of each field, as protobuf readers take it."""
+    """The last of each field, as protobuf readers take it: one of another wire type is an unknown one."""
     found: dict[int, bytes | int] = {}
     at = 0
     while at < len(raw):
         key, at = varint.decode(raw, at)
         said, at = varint.decode(raw, at)
-        if key & 7 == 2:
-            found[key >> 3] = raw[at : at + said]
+        number, wire = key >> 3, key & 7
+        if wire == 2:
+            if number not in _NUMBERS:
+                found[number] = raw[at : at + said]
             at += said
-        else:
-            found[key >> 3] = said
+        elif number in _NUMBERS:
+            found[number] = said
     return found
 
 
