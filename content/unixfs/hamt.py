@@ -116,3 +116,29 @@ def runs(cid: Cid, found: Node, read: BlockReader) -> Iterator[list[Row] | Cid]:
                 raise Unverified("a shard occurs twice in one directory", where=cid.text())
             seen.update(below)
             waiting += [(Cid.from_bytes(raw), level + 1) for raw in reversed(below)]
+
+
+def entries(cid: Cid, found: Node, read: BlockReader) -> Iterator[dag_pb.Link]:
+    """All entries as they stand in the tree, each sub-shard read at its place: the order of a CAR.
+
+    Names without their slot. Raises as `runs`, which is ten times as fast where that order does not matter.
+    """
+    seen = {cid.raw}
+    at = shard(cid, found)
+    waiting = [(iter(at.links.links()), at)]
+    while waiting:
+        links, at = waiting[-1]
+        link = next(links, None)
+        if link is None:
+            waiting.pop()
+            continue
+        label = link.name or ""
+        if len(label) > at.prefix_chars:
+            yield dag_pb.Link(link.cid, label[at.prefix_chars :], link.size_bytes)
+            continue
+        slot(0, len(waiting), at.fanout)  # bounds the depth
+        if link.cid.raw in seen:
+            raise Unverified("a shard occurs twice in one directory", where=link.cid.text())
+        seen.add(link.cid.raw)
+        below = shard(link.cid, node(link.cid, read(link.cid)))
+        waiting.append((iter(below.links.links()), below))

@@ -17,7 +17,7 @@ from content.dag_pb import Link
 from content.unixfs import directory, hamt
 from content.unixfs.file import Node, node, size_of
 from content.unixfs.message import Kind, Message
-from runtime.errors import Forbidden, Unverified
+from runtime.errors import Forbidden
 
 # Two frames of the stack a level; `add` takes no deeper ones either
 DEPTH_MAX: Final = 400
@@ -129,27 +129,8 @@ def checked_entries(cid: Cid, block: bytes, blocks: Blocks, above: tuple[str, ..
 
 
 def entries(found: Node, cid: Cid, blocks: Blocks) -> Iterator[Link]:
-    """The entries of a directory, sharded or not, unchecked, in the order of the links and their shards.
-
-    That is the order of a CAR (`hamt.runs` gives a shard's own entries first). Raises Unverified for a tree
-    that has a shard twice.
-    """
+    """The entries of a directory, sharded or not, unchecked, in the order in which a CAR brings them."""
     if found.message.kind is Kind.HAMT_SHARD:
-        yield from _shard_entries(found, cid, blocks, 0, {cid.raw})
+        yield from hamt.entries(cid, found, blocks.read)
     else:
         yield from found.links.links()
-
-
-def _shard_entries(found: Node, cid: Cid, blocks: Blocks, level: int, seen: set[bytes]) -> Iterator[Link]:
-    shard = hamt.shard(cid, found)
-    for link in shard.links.links():
-        label = link.name or ""
-        if len(label) > shard.prefix_chars:
-            yield Link(link.cid, label[shard.prefix_chars :], link.size_bytes)
-            continue
-        hamt.slot(0, level + 1, shard.fanout)  # bounds the depth
-        if link.cid.raw in seen:
-            raise Unverified("a shard occurs twice in one directory", where=link.cid.text())
-        seen.add(link.cid.raw)
-        below = node(link.cid, blocks.read(link.cid))
-        yield from _shard_entries(below, link.cid, blocks, level + 1, seen)

@@ -1,6 +1,6 @@
 """Sharded directories that lie or are built to exhaust their reader are refused, each with its reason."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -52,6 +52,9 @@ class Shards:
 
     def names(self, cid: Cid, limit: int = 1000) -> list[str | None]:
         return [link.name for link in directory.entries(cid, self.read(cid), self.read, limit)]
+
+    def in_order(self, cid: Cid) -> Iterator[dag_pb.Link]:
+        return hamt.entries(cid, node(cid, self.read(cid)), self.read)
 
     def find(self, cid: Cid, name: str) -> Cid | None:
         return directory.lookup(cid, node(cid, self.read(cid)), name, self.read)[0]
@@ -116,8 +119,9 @@ def test_shards_that_repeat_are_refused_before_they_multiply() -> None:
         at = shards.add([(place, "", below) for place in range(256)])
     with pytest.raises(Unverified, match="occurs twice"):
         shards.names(at)
-    with pytest.raises(Unverified, match="occurs twice"):
-        list(directory.shards(at, shards.read(at), shards.read))
+    for walk in (directory.shards(at, shards.read(at), shards.read), shards.in_order(at)):
+        with pytest.raises(Unverified, match="occurs twice"):
+            list(walk)
 
 
 def test_a_shard_that_repeats_further_away_is_refused_too() -> None:
@@ -166,3 +170,17 @@ def test_a_walk_names_each_shard_before_it_reads_it() -> None:
         cid.raw for cid in directory.shards(made.cid, shards.read(made.cid), shards.read)
     ]
     assert len(seen) == len(made.blocks) - 1
+
+
+def test_entries_in_order_are_those_of_the_tree_with_its_shards_at_their_places() -> None:
+    shards = Shards()
+    below = shards.add([(0, "c", LEAF), (9, "d", LEAF)])
+    root = shards.add([(1, "b", LEAF), (2, "", below), (3, "a", LEAF)])
+    walk = shards.in_order(root)
+    assert next(walk).name == "b"
+    kept = shards.blocks.pop(below.raw)
+    with pytest.raises(BlockMissing):
+        next(walk)
+    shards.blocks[below.raw] = kept
+    assert [link.name for link in shards.in_order(root)] == ["b", "c", "d", "a"]
+    assert shards.names(root) == ["a", "b", "c", "d"]
