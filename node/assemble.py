@@ -15,6 +15,7 @@ from handshake.tokens import Tokens
 from net.dnslink import lookup
 from net.guard import Guard
 from net.outbound import Outbound, OutboundLimits
+from node.identity import peer_id
 from node.start import Start
 from origins.fetcher import Fetcher
 from origins.meter import OriginMeter
@@ -59,7 +60,7 @@ def assemble(start: Start) -> Appliance:
     deny = Denylist.load(start.gateway.denylists, store.dag)
     fetcher = _fetcher(start, store, names, links, clock) if may_dial else None
     content = ContentApp(store.dag, hosts, names, deny, fetcher)
-    routing = Routing(store.dag, names, deny, tokens, "")
+    routing = Routing(store.dag, names, deny, tokens, peer_id(start.node.data))
     rules = AccessRules(anonymous_read=start.node.anonymous_read, max_misses=start.gateway.max_misses)
     return Appliance(store, tokens, Gateway(store, tokens, rules, content, routing), fetcher)
 

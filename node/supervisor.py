@@ -27,6 +27,7 @@ from handshake.tokens import Tokens
 from node.certificate import certificate
 from node.child import Child, start_child
 from node.config import Config
+from node.identity import peer_id
 from node.listeners import close, open_listeners, shown
 from node.start import Start
 from node.values import address
@@ -106,6 +107,7 @@ def _check_store(config: Config) -> None:
     """Make or open everything once, so that what is wrong is said here and not by N children."""
     Store.open(config.node.data, config.store).close()
     Tokens.open(config.node.data).close()
+    peer_id(config.node.data)
     certificate(config.node)
 
 
