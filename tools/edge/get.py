@@ -1,6 +1,5 @@
 """`fleek-edge get`: out of the store or from a URL; nothing unproven is written anywhere."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +19,10 @@ from tools.edge.get_path import Wanted, get_local, get_remote
 from tools.edge.invocation import Invocation, command
 from tools.edge.named import ContentPath, named
 from tools.edge.partial_file import PartialFile
-from tools.edge.walk import translated
+from tools.edge.token_file import token_of
 
 _STDOUT: Final = "-"
 _SPAN: Final = re.compile(r"([0-9]{1,19}):([0-9]{1,19}|\*)", re.ASCII)
-_TOKEN_BYTES_MAX: Final = 4096
 
 
 @click.command()
@@ -71,7 +69,7 @@ def get(
         raise UsageError("--archive goes to stdout, whole", where="get", hint="drop -o and --range")
     choices = Wanted(target, span, archive=archive, to_terminal=force or to_stdout, to_stdout=to_stdout)
     if is_url(wanted) and not wanted.startswith(("ipfs://", "ipns://")):
-        token = _token(token_file)
+        token = token_of(token_file)
         path = remote_path(wanted)
         if path is not None:
             get_remote(invocation, path, token, choices)
@@ -152,17 +150,3 @@ def _remote_span(span: str | None) -> tuple[int | None, int | None]:
     if stop is not None and stop <= start:
         raise UsageError("the range ends before it starts", where=f"--range {span}")
     return start, stop
-
-
-def _token(token_file: Path | None) -> str | None:
-    """The bearer token: from a file or the environment, never from the command line, which `ps` shows."""
-    if token_file is None:
-        return os.environ.get("FLEEK_EDGE_TOKEN") or None
-    try:
-        with token_file.open("rb") as file:
-            text = file.read(_TOKEN_BYTES_MAX).decode("ascii", "replace").strip()
-    except OSError as fault:
-        raise translated(fault, token_file) from None
-    if not text.isascii() or not text.isprintable() or not text:
-        raise UsageError("the file holds no token", where=str(token_file), hint="one line, flk_<id>_<secret>")
-    return text
