@@ -20,6 +20,7 @@ from blockstore import records
 from blockstore.catalog import Catalog
 from blockstore.records import BlobState
 from blockstore.roots import Root
+from content.block import MAX_BLOCK_BYTES
 from durable import Txn
 from runtime.errors import BlobDamaged
 
@@ -125,17 +126,20 @@ class BlockRows:
             and not self._catalog.damaged_segments(txn, blob.storage_id)
         )
 
-    def names_of(self, txn: Txn, blob: bytes) -> list[tuple[bytes, bool]]:
-        """(multihash, whether it names the whole blob) of every block and file that lies in a blob."""
+    def whole_names(self, txn: Txn, blob: bytes) -> list[bytes]:
+        """Multihashes of the files and blocks that are the whole of a blob. About 2 us a leaf in it."""
+        row = self._catalog.blob(txn, blob)
+        if row is None:
+            return []
         found = []
-        for root in self._catalog.roots(txn, blob):
-            if root.kind is records.RootKind.BLOCK:
-                multihash = bytes.fromhex(root.owner)
-                file, block = self.file(txn, multihash), self.block(txn, multihash)
-                whole = (file is not None and file.blob == blob) or (
-                    block is not None and block.offset == 0 and block.length == root.size_bytes
-                )
-                found.append((multihash, whole))
+        for multihash in self._catalog.block_names(txn, blob):
+            file = self.file(txn, multihash)
+            whole = file is not None and file.blob == blob
+            if not whole and row.size_bytes <= MAX_BLOCK_BYTES:  # no block is larger
+                block = self.block(txn, multihash)
+                whole = block is not None and block.blob == blob and block.length == row.size_bytes
+            if whole:
+                found.append(multihash)
         return found
 
     def next_ordinal(self, txn: Txn) -> int:

@@ -67,6 +67,15 @@ class Catalog:
         """All roots of a blob, expired ones too."""
         return [root_from(key, records.root_row(key, value)) for key, value in self._root_rows(txn, root)]
 
+    def block_names(self, txn: Txn, root: bytes) -> Iterator[bytes]:
+        """Multihashes of the blocks and files that hold a blob. About 1 us each."""
+        prefix = root + bytes((RootKind.BLOCK,))
+        cursor = txn.cursor(self.roots_table)
+        found = cursor.set_range(prefix)
+        while found and (key := cursor.key()).startswith(prefix):
+            yield bytes.fromhex(key[len(prefix) :].decode("ascii"))
+            found = cursor.next()
+
     def is_held(self, txn: Txn, root: bytes, now_s: float) -> bool:
         """Whether anything keeps the blob. A root that cannot be read holds: what it said is unknown."""
         for key, value in self._root_rows(txn, root):

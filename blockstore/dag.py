@@ -148,10 +148,15 @@ class Dag:
                 return found.blob
         return None
 
-    def names_of(self, blob: bytes) -> list[tuple[bytes, bool]]:
-        """(multihash, whether it is the whole of it) of all blocks and files that lie in a blob."""
+    def whole_names(self, blob: bytes) -> list[bytes]:
+        """Multihashes of all files and blocks that are the whole of a blob."""
         with self._backing.index.reading() as txn:
-            return self.rows.names_of(txn, blob)
+            return self.rows.whole_names(txn, blob)
+
+    def arrivals(self) -> int:
+        """A number that is another one when blocks came that were not here. About 3 us."""
+        with self._backing.index.reading() as txn:
+            return self.rows.next_ordinal(txn)
 
     # Putting
 

@@ -100,6 +100,21 @@ class Gateway:
             return known[1]
         return self._make_hit(target)
 
+    def forget(self) -> None:
+        """Drop every memoised answer: something came that may change what is answered."""
+        self._hits.clear()
+        self._hot.clear()
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether there is a denylist, and so a need to `look_again`."""
+        return not self._content.deny.is_empty
+
+    def look_again(self) -> None:
+        """Forget when content came that a rule may name. Call once a second where rules are."""
+        if self._content.deny.look_again():
+            self.forget()
+
     def hot_path(self) -> HotPath:
         """The native form of `hit`, which knows what was asked for again after it was proven."""
         return hot_path(self._store, self._hot)

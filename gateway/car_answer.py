@@ -62,8 +62,10 @@ def car_answer(asked: ContentRequest, target: Target, reading: Reading) -> Answe
     if verdict is not Verdict.PERFORM:
         return bodiless(verdict, fields, asked.account)
     span = _span(cid, reading.read(cid), form)
+    if form.scope == "all":
+        reading.deny.check_below(target.root, "/".join(target.segments))
     wanted = _wanted(target, reading, form, span)
-    body = _items(cid, wanted, reading, dups=form.dups)
+    body = _items(cid, wanted, reading, form)
     return Answer(200, fields, body, kind=KIND, account=asked.account)
 
 
@@ -125,7 +127,9 @@ def _wanted(target: Target, reading: Reading, form: CarForm, span: tuple[int, in
     yield from resolved.walked[:-1]
     cid = resolved.terminal
     if form.scope == "all":
-        yield from walk(cid, reading.read, repeats=form.dups)
+        for each in walk(cid, reading.read, repeats=form.dups):
+            reading.deny.check_below(each)
+            yield each
     elif form.scope == "entity":
         yield from _entity(cid, reading, span)
     else:
@@ -150,14 +154,14 @@ def _entity(cid: Cid, reading: Reading, span: tuple[int, int | None]) -> Iterato
 
 
 def _items(
-    cid: Cid, wanted: Iterator[Cid], reading: Reading, *, dups: bool
+    cid: Cid, wanted: Iterator[Cid], reading: Reading, form: CarForm
 ) -> Iterator[bytes | Piece | Pause]:
     yield car.header((cid,))
     sent: set[bytes] = set()
     for each in wanted:
         if each.is_identity:
             continue
-        if not dups:
+        if not form.dups:
             if each.raw in sent:
                 continue
             sent.add(each.raw)

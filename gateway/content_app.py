@@ -147,6 +147,7 @@ class ContentApp:
         root, before, ttl_s = self._root(asked)
         segments = (*before, *asked.segments)
         self.deny.check(root)
+        self.deny.check_way((root,), segments)
         try:
             resolved = resolve(root, segments, reading.read)
         except BlockMissing:
@@ -157,6 +158,7 @@ class ContentApp:
                 raise
             return shown
         self.deny.check(resolved.terminal)
+        self.deny.check_way(resolved.along, segments)
         along = resolved.along[len(before) :]
         if before:
             resolved = Resolved(resolved.terminal, along, resolved.walked, resolved.remainder)
@@ -170,7 +172,10 @@ class ContentApp:
     def _root(self, asked: ContentRequest) -> tuple[Cid, tuple[str, ...], float | None]:
         if asked.namespace == "ipfs":
             return Cid.parse(asked.root_text), (), None
-        followed = self.names.follow(asked.root_text)
+        followed = self.names.follow(
+            asked.root_text,
+            lambda name, segments: self.deny.check_path("ipns", name, (*segments, *asked.segments)),
+        )
         return followed.root, followed.segments, followed.ttl_s
 
     def _formed(self, asked: ContentRequest, target: Target, reading: Reading) -> Answer:
@@ -235,6 +240,7 @@ class ContentApp:
         if match.is_redirect:
             return _redirect(match.status, match.to)
         to = split_path(match.to.partition("?")[0])
+        self.deny.check_way((cid,), (*before, *to))
         resolved = resolve(cid, (*before, *to), reading.read)
         self.deny.check(resolved.terminal)
         if directory.is_directory(directory.kind_of(resolved.terminal, reading.read(resolved.terminal))):

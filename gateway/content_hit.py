@@ -61,6 +61,7 @@ def content_hit(content: ContentApp, target: str) -> ContentHit | None:
     if blob is None:
         return None
     content.deny.check(cid)
+    content.deny.check_way(resolved.along, segments)
     request = Request("GET", target, target, "", (1, 1), RequestFields(()), True, None, False, False)
     asked = ContentRequest(request, _PATH, "ipfs", root_text, slash + more, segments, {}, _NATIVE)
     name = segments[-1] if segments else ""

@@ -1,197 +1,231 @@
-"""The operator's denylist: what it names is answered 410 under every name it has.
+"""The operator's denylist in force: what it names is answered 410 under every name it has.
 
-Source: the compact denylist format (IPIP-383). Lines are `/ipfs/CID`, `/ipfs/CID/path`, `/ipfs/CID/path*`,
-`/ipns/NAME`, `//HASH` (base58 sha2-256 multihash, or hex sha256, of `CIDv1/path`) and, of ours,
-`/blake3/HASH`; `+` before a rule allows; `#` begins a comment; a YAML header ends with `---`. Content is
-denied by its multihash, so v0, v1 and every codec and base of one block are one thing; a file is denied by
-the blob it is as well, so its BLAKE3 name, proofs and other CIDs go with it.
+Content is denied by its multihash, so v0, v1 and every codec and base of one block are one thing; a file is
+denied with the blob it is, so its BLAKE3 name, proofs and other CIDs go with it. A denied path is followed
+where its content is here: what it ends in is denied by its own CID too, and the rule then also holds below
+each directory on the way. A prefix (`/ipfs/CID/PATH*`) denies paths only, and every CAR or TAR that would
+hold what is below: the files of a denied folder may be everybody's (a licence, a library).
+
+Content that comes after the list was read is met in two ways: whoever goes through a root that rules name
+looks the rules up then; and `look_again`, once a second, looks for roots that arrived.
+
+Cost: nothing where no rule is; else a look-up in memory for what was found clear before, some 30 us for
+what was not, 2 us more for each leaf of a large file. The memo lasts until content comes or goes.
 """
 
-import hashlib
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Final
 
-from content import ipns, multibase, names
-from content.cid import DAG_PB, RAW, Cid
+from content import ipns, multibase, multihash, names
+from content.block import BlockMissing
+from content.cid import DAG_PB, LIBP2P_KEY, RAW, Cid
 from content.path import resolve
-from gateway.content_request import split_path
+from gateway.deny_rules import PathRule, PathRules, Rules, name_key
 from gateway.ports import DagStore
-from runtime.errors import BadRequest, Blocked, EdgeError, UsageError
+from runtime.errors import BadRequest, Blocked, EdgeError
 
-# Public lists have some 500,000 lines of 50 bytes
-_FILE_BYTES_MAX: Final = 256 << 20
-_DOUBLE_HEX: Final = re.compile(r"[0-9a-f]{64}")
 _BLAKE3: Final = b"\x1e\x20"
-
-
-@dataclass(slots=True)
-class Rules:
-    """What a set of lists says."""
-
-    hashes: set[bytes] = field(default_factory=set)
-    blobs: set[bytes] = field(default_factory=set)
-    doubles: set[bytes] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)
-    paths: dict[bytes, list[tuple[tuple[str, ...], bool]]] = field(default_factory=dict)
-    allowed: set[bytes] = field(default_factory=set)
-
-    def __len__(self) -> int:
-        return len(self.hashes) + len(self.blobs) + len(self.doubles) + len(self.names) + len(self.paths)
-
-
-def parse(text: str, where: str, rules: Rules) -> None:
-    """Add the rules of a list. Raises UsageError naming the line that is none."""
-    lines = text.split("\n")
-    start = lines.index("---") + 1 if "---" in lines else 0
-    for number, line in enumerate(lines[start:], start + 1):
-        rule = line.split(" #", 1)[0].strip()
-        if not rule or rule.startswith("#"):
-            continue
-        try:
-            _add(rule.split()[0], rules)
-        except BadRequest as error:
-            raise UsageError(f"not a denylist rule: {error.message}", where=f"{where}:{number}") from None
-
-
-def _add(rule: str, rules: Rules) -> None:
-    allows = rule.startswith("+")
-    rule = rule.removeprefix("+").removeprefix("!")
-    if rule.startswith("//"):
-        rules.doubles.add(_double(rule[2:]))
-    elif rule.startswith("/ipfs/"):
-        root_text, _, path = rule[6:].partition("/")
-        root = Cid.parse(root_text).multihash
-        if allows:
-            rules.allowed.add(root)
-        elif path in ("", "*"):
-            rules.hashes.add(root)
-        else:
-            prefix = path.endswith("*")
-            rules.paths.setdefault(root, []).append((split_path(path.removesuffix("*")), prefix))
-    elif rule.startswith("/ipns/"):
-        rules.names.add(_name(rule[6:].strip("/")))
-    elif rule.startswith("/blake3/"):
-        rules.blobs.add(names.parse(rule[8:]))
-    else:
-        raise BadRequest("it begins with none of /ipfs/, /ipns/, /blake3/, //")
-
-
-def _double(text: str) -> bytes:
-    if _DOUBLE_HEX.fullmatch(text):
-        return bytes.fromhex(text)
-    raw = multibase.decode("z" + text)
-    if not raw.startswith(b"\x12\x20") or len(raw) != 34:
-        raise BadRequest("a double hash is a base58 sha2-256 multihash, or 64 hexadecimal digits")
-    return raw[2:]
-
-
-def _name(text: str) -> str:
-    try:
-        return ipns.name_text(ipns.parse_name(text))
-    except BadRequest:
-        return text.lower()
+_CLEAR_MAX: Final = 65_536  # names found clear, 150 bytes each
+# Roots of path rules looked for in one turn of `look_again`: 5 us each
+_LOOKED_FOR: Final = 1000
+# A file is joined into its blob a moment after its last block came: look more than once
+_TURNS: Final = 3
 
 
 class Denylist:
     """The rules in force, asked of every root, path, block and blob that is about to be shown."""
 
-    def __init__(self, rules: Rules, dag: DagStore) -> None:
+    def __init__(self, rules: Rules, dag: DagStore, generation: Callable[[], int]) -> None:
+        """`generation()` changes whenever content is taken away."""
         self._rules = rules
         self._dag = dag
-        self._learn_paths()
-
-    @classmethod
-    def load(cls, files: Iterable[Path], dag: DagStore) -> "Denylist":
-        """Read all lists. Raises UsageError: a list that cannot be read must not let everything pass."""
-        rules = Rules()
-        for path in files:
-            try:
-                if path.stat().st_size > _FILE_BYTES_MAX:
-                    raise UsageError(f"a denylist is above {_FILE_BYTES_MAX >> 20} MiB", where=str(path))
-                text = path.read_text("utf-8")
-            except (OSError, UnicodeDecodeError) as fault:
-                raise UsageError(f"the denylist cannot be read: {fault}", where=str(path)) from None
-            parse(text, str(path), rules)
-        return cls(rules, dag)
+        self._generation = generation
+        self._clear: set[bytes] = set()
+        self._clear_since = generation()
+        self._learned: set[bytes] = set()
+        self._derived: PathRules = {}
+        self._unlearned: dict[bytes, list[PathRule]] = dict(rules.paths)
+        self._arrivals = dag.arrivals() if self._unlearned or rules else 0
+        self._turns = _TURNS
+        for root in list(self._unlearned):
+            self._learn(root)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is denied."""
         return not self._rules
 
+    def look_again(self) -> bool:
+        """Learn of content that came; whether memoised decisions may be wrong now. Call once a second."""
+        arrivals = self._dag.arrivals()
+        if arrivals != self._arrivals:
+            self._arrivals = arrivals
+            self._turns = _TURNS + len(self._unlearned) // _LOOKED_FOR
+        if not self._turns:
+            return False
+        self._turns -= 1
+        self._clear.clear()
+        for root in list(self._unlearned)[:_LOOKED_FOR]:
+            rules = self._unlearned.pop(root)
+            self._unlearned[root] = rules  # to the end: the others have their turn
+            self._learn(root)
+        return True
+
+    # What is asked
+
     def check(self, cid: Cid) -> None:
         """Raise Blocked when a rule names this content, or the file it is."""
-        rules = self._rules
-        if not rules:
+        if not self._rules or self._is_clear(cid.raw):
             return
-        if cid.multihash in rules.allowed:
-            return
-        if cid.multihash in rules.hashes or self._is_doubled(cid, ""):
-            raise _blocked(cid.text())
-        if rules.blobs:
-            if cid.multihash[:2] == _BLAKE3 and cid.multihash[2:] in rules.blobs:
+        name = cid.multihash
+        if name in self._unlearned:
+            self._learn(name)
+        if name not in self._rules.allowed:
+            if name in self._rules.hashes or name in self._learned or self._is_doubled(cid, ""):
                 raise _blocked(cid.text())
-            found = self._dag.slice(cid)
-            if found is not None and found.blob.root in rules.blobs:
+            found = self._dag.slice(cid) if self._rules.blobs else None
+            if found is not None and found.blob.root in self._rules.blobs:
+                raise _blocked(cid.text())
+            if name[:2] == _BLAKE3 and name[2:] in self._rules.blobs:
                 raise _blocked(cid.text())
         blob = self._dag.file(cid)
         if blob is not None:
             self.check_blob(blob.root)
+        self._note_clear(cid.raw)
 
     def check_path(self, namespace: str, root: str, segments: Iterable[str]) -> None:
-        """Raise Blocked when a rule names this path."""
+        """Raise Blocked when a rule names this path, as it was asked for."""
         rules = self._rules
         if not rules:
             return
-        if namespace == "ipns":
-            if _name(root) in rules.names:
-                raise _blocked(f"/ipns/{root}")
+        if namespace == "ipfs":
+            self.check_way((Cid.parse(root),), tuple(segments))
             return
-        cid, way = Cid.parse(root), tuple(segments)
-        for denied, is_prefix in rules.paths.get(cid.multihash, ()):
-            if way == denied or (is_prefix and _begins(way, denied)):
-                raise _blocked(f"/ipfs/{root}/{'/'.join(denied)}")
-        if way and self._is_doubled(cid, "/".join(way)):
-            raise _blocked(f"/ipfs/{root}")
+        key, path = name_key(root), "/".join(segments)
+        if _denied(rules.names.get(key, ()), path) or self._is_name_doubled(root, path):
+            raise _blocked(f"/ipns/{root}")
+
+    def check_way(self, along: Sequence[Cid], segments: Sequence[str]) -> None:
+        """Raise Blocked when a rule names what lies `segments` below along[0]; `along`: what is on the way.
+
+        A step for each segment, as UnixFS has it; of any other way only the beginning is looked at.
+        """
+        if not self._rules:
+            return
+        steps = along if len(along) == len(segments) + 1 else along[:1]
+        for taken, cid in enumerate(steps):
+            path = "/".join(segments[taken:])
+            if _denied(self._path_rules(cid.multihash), path) or (path and self._is_doubled(cid, path)):
+                raise _blocked(f"/ipfs/{cid.text()}/{path}"[:160])
+
+    def check_below(self, cid: Cid, path: str = "") -> None:
+        """Raise Blocked when a prefix is denied below a directory, or below `path` in it.
+
+        An exact path needs no such look: what it ends in is denied by its CID, and met when it is read.
+        """
+        if not self._rules:
+            return
+        inside = f"{path}/" if path else ""
+        for rule in self._path_rules(cid.multihash):
+            if rule.denies and rule.is_prefix and rule.path.startswith(inside):
+                raise _blocked(f"/ipfs/{cid.text()}/{rule.path}"[:160])
 
     def check_blob(self, root: bytes) -> None:
         """Raise Blocked when a rule names this blob by BLAKE3 or by any CID that is the whole of it."""
         rules = self._rules
-        if not rules:
+        if not rules or self._is_clear(root):
             return
-        if root in rules.blobs or _BLAKE3 + root in rules.hashes:
+        own = _BLAKE3 + root
+        if root in rules.blobs:
             raise _blocked(names.hex(root))
-        for multihash, whole in self._dag.names_of(root):
-            if whole and multihash not in rules.allowed:
-                codec = Cid.v1(DAG_PB, multihash)
-                doubled = self._is_doubled(codec, "") or self._is_doubled(Cid.v1(RAW, multihash), "")
-                if multihash in rules.hashes or doubled:
-                    raise _blocked(names.hex(root))
+        for name in (own, *self._dag.whole_names(root)):
+            if name in rules.allowed:
+                continue
+            if name in rules.hashes or name in self._learned or self._is_doubled(Cid.v1(RAW, name), ""):
+                raise _blocked(names.hex(root))
+        self._note_clear(root)
+
+    # How it is known
+
+    def _is_clear(self, name: bytes) -> bool:
+        generation = self._generation()
+        if generation != self._clear_since:
+            self._clear, self._clear_since = set(), generation
+        return name in self._clear
+
+    def _note_clear(self, name: bytes) -> None:
+        if len(self._clear) >= _CLEAR_MAX:
+            self._clear.clear()
+        self._clear.add(name)
+
+    def _path_rules(self, root: bytes) -> Iterable[PathRule]:
+        if root in self._unlearned:
+            self._learn(root)
+        return chain(self._rules.paths.get(root, ()), self._derived.get(root, ()))
+
+    def _learn(self, root: bytes) -> None:
+        """Follow the rules of a root as far as its content is here."""
+        left = []
+        for rule in self._unlearned.pop(root, ()):
+            try:
+                self._follow(root, rule)
+            except BlockMissing:
+                left.append(rule)
+            except EdgeError:
+                continue  # it leads nowhere, and content never changes
+        if left:
+            self._unlearned[root] = left
+
+    def _follow(self, root: bytes, rule: PathRule) -> None:
+        way = tuple(rule.path.split("/")) if rule.path else ()
+        steps = way[:-1] if rule.is_prefix else way
+        found = resolve(Cid.v1(DAG_PB, root), steps, self._dag.read)
+        if not rule.is_prefix and rule.denies and _denied(self._rules.paths[root], rule.path):
+            self._learned.add(found.terminal.multihash)
+            self._clear.clear()
+        for taken, cid in enumerate(found.along[1:], 1):
+            rest = PathRule("/".join(way[taken:]), rule.is_prefix, rule.denies)
+            if rest.path:
+                self._derived.setdefault(cid.multihash, []).append(rest)
 
     def _is_doubled(self, cid: Cid, path: str) -> bool:
-        if not self._rules.doubles:
+        codes = self._rules.double_codes
+        if not codes:
             return False
-        text = f"{cid.as_v1().text()}/{path}"
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest() in self._rules.doubles
+        modern = multibase.encode("z", cid.multihash)[1:] + (f"/{path}" if path else "")
+        # The old form names a CID with its codec; the block is one thing under each
+        codecs = dict.fromkeys((cid.codec, DAG_PB, RAW))
+        texts = (modern, *(f"{Cid.v1(codec, cid.multihash).text()}/{path}" for codec in codecs))
+        return self._any_doubled(texts)
 
-    def _learn_paths(self) -> None:
-        """A denied path denies what it leads to; content that comes later is denied by its path alone."""
-        for root, ways in self._rules.paths.items():
-            for way, is_prefix in ways:
-                if is_prefix:
-                    continue
-                try:
-                    end = resolve(Cid.v1(DAG_PB, root), way, self._dag.read).terminal
-                except EdgeError:
-                    continue
-                self._rules.hashes.add(end.multihash)
+    def _is_name_doubled(self, name: str, path: str) -> bool:
+        if not self._rules.double_codes:
+            return False
+        try:
+            key = ipns.parse_name(name).multihash
+        except BadRequest:
+            modern, old = f"/ipns/{name.lower()}", name.lower()
+        else:
+            modern, old = multibase.encode("z", key)[1:], Cid.v1(LIBP2P_KEY, key).text()
+        return self._any_doubled((modern, f"{old}/", f"{modern}/{path}", f"{old}/{path}"))
+
+    def _any_doubled(self, texts: Iterable[str]) -> bool:
+        raws = [text.encode("utf-8", "surrogateescape") for text in texts]
+        return any(
+            multihash.of(code, raw) in self._rules.doubles
+            for code in self._rules.double_codes
+            for raw in raws
+        )
 
 
-def _begins(way: tuple[str, ...], denied: tuple[str, ...]) -> bool:
-    return "/".join(way).startswith("/".join(denied))
+def _denied(rules: Iterable[PathRule], path: str) -> bool:
+    """Whether the last rule that matches denies."""
+    denies = False
+    for rule in rules:
+        if rule.matches(path):
+            denies = rule.denies
+    return denies
 
 
 def _blocked(where: str) -> Blocked:

@@ -39,6 +39,8 @@ def directory_answer(asked: ContentRequest, target: Target, reading: Reading, fo
     index, _ = directory.lookup(cid, found, INDEX, reading.read)
     if index is not None:
         reading.deny.check(index)
+        reading.deny.check_way((target.root,), (*target.segments, INDEX))
+        reading.deny.check_way((cid,), (INDEX,))
         return file_answer(asked, target, reading, FileShown(index, INDEX, cid))
     etag = f'"DirIndex-{LISTING_VERSION}_CID-{cid.text()}"'
     fields = content_fields(asked, target, etag, generated=True)

@@ -44,15 +44,17 @@ class Names:
         self._links = links
         self._now_s = now_s
 
-    def follow(self, name_text: str, check: Callable[[str], None] = lambda _: None) -> Followed:
-        """Where `/ipns/<name_text>` leads; `check` may refuse any name on the way.
+    def follow(
+        self, name_text: str, check: Callable[[str, tuple[str, ...]], None] = lambda _name, _segments: None
+    ) -> Followed:
+        """Where `/ipns/<name_text>` leads; `check` may refuse any name, and path under it, on the way.
 
         Raises NameUnknown, BadRequest.
         """
         segments: tuple[str, ...] = ()
         ttl_s = float("inf")
         for _ in range(_HOPS_MAX):
-            check(name_text)
+            check(name_text, segments)
             path, seconds = self._one(name_text)
             ttl_s = min(ttl_s, seconds)
             namespace, root_text, more = _parts(path)

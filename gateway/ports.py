@@ -1,6 +1,6 @@
 """What the gateway needs of others, as small protocols; `node/assemble.py` joins them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from blockstore import Blob
@@ -27,8 +27,12 @@ class DagStore(Protocol):
         """The blob that is the whole file."""
         ...
 
-    def names_of(self, blob: bytes) -> list[tuple[bytes, bool]]:
-        """Multihashes of what lies in a blob, and whether it is the whole."""
+    def whole_names(self, blob: bytes) -> list[bytes]:
+        """Multihashes of the files and blocks that are the whole of a blob."""
+        ...
+
+    def arrivals(self) -> int:
+        """A number that is another one when blocks came that were not here."""
         ...
 
     def record(self, name: bytes) -> bytes | None:
@@ -79,12 +83,29 @@ class Links(Protocol):
 class Deny(Protocol):
     """The operator's denylist."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is denied."""
+        ...
+
+    def look_again(self) -> bool:
+        """Learn of content that came; whether memoised decisions may be wrong now."""
+        ...
+
     def check(self, cid: Cid) -> None:
         """Raise Blocked when a rule names this content."""
         ...
 
     def check_path(self, namespace: str, root: str, segments: Iterable[str]) -> None:
-        """Raise Blocked when a rule names this path."""
+        """Raise Blocked when a rule names this path, as it was asked for."""
+        ...
+
+    def check_way(self, along: Sequence[Cid], segments: Sequence[str]) -> None:
+        """Raise Blocked when a rule names what lies `segments` below along[0], or below one on the way."""
+        ...
+
+    def check_below(self, cid: Cid, path: str = "") -> None:
+        """Raise Blocked when a rule denies paths below a directory, or below `path` in it."""
         ...
 
     def check_blob(self, root: bytes) -> None:

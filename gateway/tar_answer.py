@@ -52,6 +52,8 @@ def tar_answer(asked: ContentRequest, target: Target, reading: Reading) -> Answe
     except BadRequest as error:
         raise BadRequest("only files and directories come as a TAR", where=cid.text()) from error
     if directory.is_directory(kind):
+        reading.deny.check_below(target.root, "/".join(target.segments))
+        reading.deny.check_below(cid)
         _checked_entries(cid, cid.text(), reading)  # a bad name at the top is an error, not a broken body
     return Answer(200, fields, _items(cid, reading), kind=KIND, account=asked.account)
 
@@ -97,6 +99,7 @@ def _tree(cid: Cid, path: str, reading: Reading, depth: int) -> Iterator[bytes |
 def _opened(cid: Cid, path: str, reading: Reading) -> tuple[bytes, Kind, list[tuple[str, Cid]]]:
     """A node of the tree with its entries, if it is a directory. Raises BlockMissing, Unverified."""
     reading.deny.check(cid)
+    reading.deny.check_below(cid)
     block = reading.read(cid)
     kind = directory.kind_of(cid, block)
     return block, kind, _checked_entries(cid, path, reading) if directory.is_directory(kind) else []

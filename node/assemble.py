@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from blockstore import Store
 from gateway.app import AccessRules, Gateway
 from gateway.content_app import ContentApp
+from gateway.deny_rules import load
 from gateway.denylist import Denylist
 from gateway.dnslinks import DnsLinks
 from gateway.hosts import Hosts
@@ -57,7 +58,7 @@ def assemble(start: Start) -> Appliance:
         asks_dns=asks_dns,
     )
     names = Names(store.dag, links, clock.now_s)
-    deny = Denylist.load(start.gateway.denylists, store.dag)
+    deny = Denylist(load(start.gateway.denylists), store.dag, store.board.generation)
     fetcher = _fetcher(start, store, names, links, clock) if may_dial else None
     content = ContentApp(store.dag, hosts, names, deny, fetcher)
     routing = Routing(store.dag, names, deny, tokens, peer_id(start.node.data))

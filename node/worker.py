@@ -1,11 +1,14 @@
 """A serving process: one event loop on one core, reading the shared store (`python -m node.worker`)."""
 
 import asyncio
+import logging
 import socket
 import sys
+from typing import Final
 
 import uvloop
 
+from gateway.app import Gateway
 from net.access_log import AccessLog
 from net.meter import BoardMeter
 from net.server import Listener, serve
@@ -14,6 +17,10 @@ from node.certificate import certificate
 from node.start import Start, on_stop, received, refused, say_ready
 from runtime.clock import SystemClock
 from runtime.errors import EdgeError
+
+log = logging.getLogger("fleek.worker")
+
+_LOOK_AGAIN_S: Final = 1.0
 
 
 async def _serve(start: Start, appliance: Appliance) -> None:
@@ -30,7 +37,10 @@ async def _serve(start: Start, appliance: Appliance) -> None:
                 await serve(sock, appliance.app, start.http, meter, tls=tls, access=access, hot=hot)
             )
     say_ready()
+    looking = asyncio.create_task(_look_again(appliance.app)) if appliance.app.has_rules else None
     await stopping.wait()
+    if looking is not None:
+        looking.cancel()
     for listener in listeners:
         listener.stop_accepting()
     await asyncio.gather(*(listener.drain(start.node.drain_s) for listener in listeners))
@@ -38,6 +48,16 @@ async def _serve(start: Start, appliance: Appliance) -> None:
         await appliance.fetcher.close()
     if access is not None:
         access.close()
+
+
+async def _look_again(app: Gateway) -> None:
+    """What arrives under a denied path is denied by its other names within this time."""
+    while True:
+        await asyncio.sleep(_LOOK_AGAIN_S)
+        try:
+            app.look_again()
+        except EdgeError as error:  # a block that cannot be read must not end the looking
+            log.warning("looking for denied content that came: %s (%s)", error.message, error.where)
 
 
 def main() -> int:

@@ -56,7 +56,7 @@ def test_each_file_of_a_bundle_is_a_block_and_a_blob(store: Store) -> None:
         blob = store.dag.file(cid)
         assert blob is not None
         assert blob.read(0, len(data)) == data
-        assert store.dag.names_of(blob.root) == [(name(data), True)]
+        assert store.dag.whole_names(blob.root) == [name(data)]
     assert store.usage().blobs == len(files)
     assert store.usage().bytes_ == sum(map(len, files))
 

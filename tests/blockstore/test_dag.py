@@ -222,16 +222,21 @@ def test_evicted_blocks_are_missing_until_they_are_put_again(store: Store) -> No
     assert store.dag.read(block.cid) == block.data
 
 
-def test_names_of_a_blob_tell_the_whole_file_and_the_leaves_in_it(store: Store) -> None:
+def test_whole_names_of_a_blob_are_its_files_and_not_its_leaves(store: Store) -> None:
     blocks = file_blocks(contents(20_000), SMALL)
     imported(store, blocks)
     blob = store.dag.file(blocks[0].cid)
     assert blob is not None
-    names = dict(store.dag.names_of(blob.root))
-    assert names[blocks[0].cid.multihash]
-    leaves = [block.cid.multihash for block in blocks if block.cid.codec == RAW]
-    assert leaves
-    assert not any(names[leaf] for leaf in leaves)
+    before = store.dag.arrivals()
+    assert store.dag.whole_names(blob.root) == [blocks[0].cid.multihash]
+    again = file_blocks(contents(20_000), replace(SMALL, raw_leaves=False))
+    imported(store, again)
+    assert store.dag.arrivals() != before
+    both = {blocks[0].cid.multihash, again[0].cid.multihash}
+    assert set(store.dag.whole_names(blob.root)) == both
+    alone = Block.sealed(RAW, contents(20_000))
+    store.dag.put([alone])
+    assert set(store.dag.whole_names(blob.root)) == both | {alone.cid.multihash}
 
 
 def test_roots_of_dags_come_and_go(store: Store) -> None:

@@ -23,7 +23,8 @@ from content.unixfs.message import Kind, Message, encode
 from content.unixfs.profile import UNIXFS_V1_2025
 from gateway.content_app import ContentApp
 from gateway.content_request import encoded, parse_query, split_path
-from gateway.denylist import Denylist, Rules
+from gateway.deny_rules import Rules
+from gateway.denylist import Denylist
 from gateway.dnslinks import DnsLinks
 from gateway.hosts import Hosts
 from gateway.mutable import Names
@@ -109,9 +110,13 @@ class Site:
         """Nothing is a blob here."""
         return None
 
-    def names_of(self, blob: bytes) -> list[tuple[bytes, bool]]:
+    def whole_names(self, blob: bytes) -> list[bytes]:
         """Nothing lies in a blob here."""
         return []
+
+    def arrivals(self) -> int:
+        """Nothing comes."""
+        return 0
 
     def record(self, name: bytes) -> bytes | None:
         """No name is known."""
@@ -127,7 +132,9 @@ _LINKS: Final = DnsLinks(
     {"site.example": f"/ipfs/{SITE.root}", "loop.example": "/ipns/loop.example"}, lambda: 0.0
 )
 _HOSTS: Final = Hosts(("localhost", "gw.example"), ("127.0.0.0/8",), _LINKS.is_known)
-_APP: Final = ContentApp(SITE, _HOSTS, Names(SITE, _LINKS, lambda: 0.0), Denylist(Rules(), SITE), None)
+_APP: Final = ContentApp(
+    SITE, _HOSTS, Names(SITE, _LINKS, lambda: 0.0), Denylist(Rules(), SITE, lambda: 0), None
+)
 
 
 def one(data: bytes) -> None:

@@ -1,19 +1,20 @@
 """Fuzz target `site_rules`: texts that operators and website owners write: denylists, `_redirects`, DNSLink.
 
 The first byte chooses which. Invariants
- 1. Only the error of each kind is raised (UsageError, RedirectsBroken), and it names a line.
- 2. A denylist means what its lines mean one by one; each denial denies what it names.
+ 1. Only the error of each kind is raised (UsageError, RedirectsBroken), and it says what is wrong.
+ 2. A denylist means what those of its lines mean that are rules, one by one; each denies what it names.
  3. A redirect that matches has a status that was asked for and leads to a path or a URL that stands in one
     header line.
  4. A DNSLink is a content path that came from one of the records.
 """
 
+import io
 import re
 
 from content.cid import Cid
-from gateway import denylist, redirects_file
+from gateway import deny_rules, redirects_file
 from gateway.content_request import split_path
-from gateway.denylist import Rules
+from gateway.deny_rules import Rules
 from gateway.redirects_file import RedirectsBroken
 from net import dnslink
 from runtime.errors import BadRequest, UsageError
@@ -30,7 +31,7 @@ def one(data: bytes) -> None:
         return
     kind, rest = data[0] % 3, data[1:]
     if kind == 0:
-        _denylist(rest.decode("utf-8", "replace"))
+        _denylist(rest)
     elif kind == 1:
         path, _, raw = rest.partition(b"\n")
         try:
@@ -42,29 +43,25 @@ def one(data: bytes) -> None:
         _dnslink(Draws(rest))
 
 
-def _denylist(text: str) -> None:
+def _denylist(raw: bytes) -> None:
     rules = Rules()
     try:
-        denylist.parse(text, "list", rules)
+        deny_rules.read(io.BytesIO(raw), "list", rules)
     except UsageError as error:
-        number = int(error.where.rpartition(":")[2])
-        lines = text.split("\n")
-        assert 1 <= number <= len(lines)
-        denylist.parse("\n".join(_body(lines)[0][: number - 1]), "before", Rules())
+        assert "version" in error.message or "none of its lines" in error.message, error.message
         return
+    end = re.search(rb"(?:\A|\n)---[ \t]*\r?\n", raw)
     by_line = Rules()
-    body, start = _body(text.split("\n"))
-    for line in body[start:]:
-        denylist.parse(line, "line", by_line)
-        word = line.split(" #", 1)[0].strip().split(" ")[0]
-        if re.fullmatch(r"/ipfs/[^/\s]+/?\*?", word):
-            assert Cid.parse(word.split("/")[2].removesuffix("*")).multihash in by_line.hashes
+    for line in raw[end.end() if end else 0 :].split(b"\n"):
+        try:
+            text = line.decode().strip()
+            if text and not text.startswith("#"):
+                by_line.add(text)
+        except (BadRequest, UnicodeDecodeError):
+            continue
+        if re.fullmatch(r"/ipfs/b[a-z2-7]{58}", text):
+            assert Cid.parse(text[6:]).multihash in by_line.hashes
     assert by_line == rules
-
-
-def _body(lines: list[str]) -> tuple[list[str], int]:
-    """(the lines, where the rules begin behind a header)."""
-    return lines, lines.index("---") + 1 if "---" in lines else 0
 
 
 def _redirects(path: tuple[str, ...], raw: bytes) -> None:
