@@ -120,23 +120,34 @@ class DagSweep:
 
     def _mark(self, root: DagRoot) -> Iterator[None]:
         waiting = [root.cid]
-        count = 0
         while waiting:
-            cid = waiting.pop()
-            if cid.is_identity:
-                continue
-            with self._backing.index.reading() as txn:
+            batch = waiting[-_MARK_BLOCKS:]
+            del waiting[-_MARK_BLOCKS:]
+            for cid in self._newly_marked(batch):
+                waiting += self._links(cid)
+            yield
+
+    def _newly_marked(self, batch: list[Cid]) -> list[Cid]:
+        """Mark blocks in one snapshot; returns those that may have links and were not marked before.
+
+        What is not here is passed over: nothing below it is known, and nothing is here because of it.
+        """
+        found = []
+        with self._backing.index.reading() as txn:
+            for cid in batch:
+                if cid.is_identity:
+                    continue
                 try:
                     row = self._rows.block(txn, cid.multihash)
                 except BlobDamaged:
-                    row, self.unreadable = None, cid
-            if row is None or not self._marks.setdefault(cid.codec, _Marks()).add(row.ordinal):
-                continue  # not here: nothing below it is known, and nothing is here because of it
-            if cid.codec not in _LEAVES:
-                waiting += self._links(cid)
-            count += 1
-            if count % _MARK_BLOCKS == 0:
-                yield
+                    self.unreadable = cid
+                    continue
+                if row is None:
+                    continue
+                is_new = self._marks.setdefault(cid.codec, _Marks()).add(row.ordinal)
+                if is_new and cid.codec not in _LEAVES:
+                    found.append(cid)
+        return found
 
     def _links(self, cid: Cid) -> tuple[Cid, ...]:
         try:

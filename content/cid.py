@@ -140,6 +140,9 @@ def text_of(raw: bytes) -> str:
 
 def read(data: bytes | memoryview, at: int) -> tuple[Cid, int]:
     """(CID, index behind it) of the CID at `at`. Raises BadRequest."""
+    raw = bytes(data[at : at + _V1_BYTES])
+    if len(raw) == _V1_BYTES and raw[0] == 1 and raw[1] < 0x80 and raw[2:4] == _V0_PREFIX:
+        return Cid(1, raw[1], raw[2:], raw), at + _V1_BYTES  # nearly all there are
     if data[at : at + 2] == _V0_PREFIX:
         raw = bytes(data[at : at + _V0_BYTES])
         return Cid.v0(raw), at + _V0_BYTES
