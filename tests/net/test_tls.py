@@ -1,6 +1,7 @@
 """TLS: the same answers under it, large writes, reload, and clients that do it wrong."""
 
 import asyncio
+import resource
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,3 +219,83 @@ def test_an_idle_tls_connection_has_the_time_of_any_other(files: tuple[Path, Pat
             assert await client.rest() == (b"", True)
 
     run(main())
+
+
+def test_a_request_that_ends_with_close_notify_is_answered_and_the_connection_closed(
+    files: tuple[Path, Path],
+) -> None:
+    async def main() -> None:
+        async with served(app(), tls=serving(files)) as server:
+            for target, size in (("/a", 5), ("/none", 0), ("/b", len(BODY))):
+                client, tls, incoming, outgoing = await by_hand(server, files[0])
+                tls.write(get(target))
+                with pytest.raises(ssl.SSLError):
+                    tls.unwrap()  # close_notify, in the same packet; the socket stays open
+                await client.send(outgoing.read())
+                got = b""
+                while sealed := await client.reader.read(65536):
+                    incoming.write(sealed)
+                    try:
+                        got += opened(tls)
+                    except ssl.SSLZeroReturnError:
+                        pass
+                assert got.startswith(b"HTTP/1.1 404" if target == "/none" else b"HTTP/1.1 200")
+                assert len(got) > size
+                if size:
+                    assert got.endswith(b"hello" if target == "/a" else BODY)
+            await until(lambda: server.listener.connections == 0)
+
+    run(main())
+
+
+def test_a_handshake_larger_than_the_kernels_buffers_goes_on_when_the_client_reads(
+    files: tuple[Path, Path],
+) -> None:
+    files[0].write_bytes(files[0].read_bytes() * 100)  # a long chain: clients take 100 kB of it
+
+    async def main() -> None:
+        async with served(app(), tls=serving(files), send_buffer=4096) as server:
+            outgoing, incoming = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = trusting(files[0]).wrap_bio(incoming, outgoing, server_hostname="localhost")
+            client = await server.client(receive_buffer=4096)
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # every transport here can
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            await client.send(outgoing.read())
+            await asyncio.sleep(0.05)  # the server fills the kernels' buffers meanwhile
+            client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            while server.meter.events["tls_handshakes"] == 0:
+                incoming.write(await client.reader.read(65536))
+                try:
+                    tls.do_handshake()
+                    await client.send(outgoing.read())
+                    await until(lambda: server.meter.events["tls_handshakes"] == 1)
+                except ssl.SSLWantReadError:
+                    pass
+
+    run(main())
+
+
+def test_two_thousand_idle_connections_under_tls_do_not_disturb_the_others(files: tuple[Path, Path]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 4200:
+        pytest.skip(f"this machine allows {hard} descriptors, 4200 are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4200 if soft < 4200 else soft, hard))
+
+    async def main() -> None:
+        async with served(app(), tls=serving(files)) as server:
+            idle = [await server.client() for _ in range(2000)]
+            for client in idle[:50]:
+                await client.send(b"\x16\x03\x01\x02")  # some of them in the middle of a hello
+            await until(lambda: server.listener.connections == 2000)
+            busy = await server.client(tls=trusting(files[0]))
+            for _ in range(50):
+                assert (await busy.ask(get("/a"))).body == b"hello"
+            server.pass_time(HttpLimits().tls_handshake_s + 1)
+            await until(lambda: server.meter.events["timeout_tls_handshake"] == 2000)
+            assert (await busy.ask(get("/b"))).body == BODY
+
+    try:
+        run(main())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
