@@ -39,6 +39,10 @@ class Pair:
             pass
         return data
 
+    def hear(self, data: bytes) -> None:
+        """The client receives `data`."""
+        self._incoming.write(data)
+
     def said(self) -> bytes:
         """What the client wants to send."""
         return self._outgoing.read()
@@ -65,7 +69,7 @@ class Pair:
             self.feed(self.said(), at_a_time=at_a_time)
             flight = self.wire()
             sent += flight
-            self._incoming.write(flight)
+            self.hear(flight)
             if self.session.ready and not flight:
                 return sent
         raise AssertionError("the handshake does not end")
@@ -80,8 +84,7 @@ class Pair:
         data = b""
         try:
             while True:
-                flight = self.wire()
-                self._incoming.write(flight)
+                self.hear(self.wire())
                 while part := self.client.read(65536):
                     data += part
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):  # nothing more now, or ever
