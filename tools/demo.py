@@ -2,9 +2,10 @@
 
     python -m tools.demo [--port 8080] [--data build/run/data]
 
-Stores this repository's docs and one generated 256 MiB file through the command line, as a user would,
-starts `fleek-edge serve` in the foreground, passes its ready line on, then prints commands that begin with
-`$ `. Each works word for word in another shell, from any folder. Ends when the node ends, with its exit code.
+Stores this repository's docs and one generated 256 MiB file through the command line, as a user would: as
+blobs (`put`), and as IPFS content under a name of its own (`add`, `name publish`). Starts `fleek-edge serve`
+in the foreground, passes its ready line on, then prints commands that begin with `$ `. Each works word for
+word in another shell, from any folder. Ends when the node ends, with its exit code.
 
 Called by the Makefile only; nothing else in the product uses it.
 """
@@ -20,6 +21,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -53,37 +55,95 @@ def generate_big_file(path: Path) -> None:
     partial.rename(path)
 
 
-def put(data: Path, paths: Sequence[Path]) -> dict[str, str]:
-    """Store `paths` with `fleek-edge put`; returns file -> hash. Raises DemoFailed."""
-    command = [str(_EDGE), "put", "--data", str(data), "--json", *map(str, paths)]
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is in the store: hashes of two blobs, CIDs of a directory and a file, an IPNS name."""
+
+    small: str
+    big: str
+    folder: str
+    file: str
+    name: str
+
+
+def store(data: Path, folder: Path, big: Path) -> Stored:
+    """Store `folder` and `big` as blobs and as UnixFS, and name the folder. Raises DemoFailed."""
+    rows = _edge(data, "put", str(folder), str(big))
+    blobs = {str(Path(str(row["path"])).resolve()): str(row["blake3"]) for row in rows}
+    added = _edge(data, "add", "-Q", str(folder))[-1]["cid"]
+    return Stored(
+        small=next(hash for path, hash in blobs.items() if path.endswith(".md")),
+        big=blobs[str(big)],
+        folder=str(added),
+        file=str(_edge(data, "add", "-Q", str(big))[-1]["cid"]),
+        name=str(_edge(data, "name", "publish", f"/ipfs/{added}", "--offline")[0]["name"]),
+    )
+
+
+def _edge(data: Path, *arguments: str) -> list[dict[str, object]]:
+    """The records that a command prints. Raises DemoFailed."""
+    command = [str(_EDGE), *arguments, "--data", str(data), "--json"]
     ended = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     if ended.returncode:
         raise DemoFailed(ended.returncode)
-    rows = [json.loads(line) for line in ended.stdout.splitlines()]
-    return {str(Path(row["path"]).resolve()): row["blake3"] for row in rows}
+    return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def commands_to_try(ready: Mapping[str, str], data: Path, small: str, big: str) -> list[str]:
-    """Shell commands that fetch and verify what was stored; `small` and `big` are hashes."""
-    edge, store = shlex.quote(str(_EDGE)), shlex.quote(str(data))
-    base = ready["public"].rstrip("/")
+def blob_commands(ready: Mapping[str, str], data: Path, stored: Stored) -> list[str]:
+    """Shell commands that fetch and verify what was stored by its BLAKE3 hash."""
+    edge, folder = shlex.quote(str(_EDGE)), shlex.quote(str(data))
+    base, big = ready["public"].rstrip("/"), stored.big
     proof = shlex.quote(f"{base}/blake3/{big}?format=bao-chunk&entity-bytes=1000000:1065535")
-    fetched = [
-        f"{edge} get {base}/blake3/{big} | cmp - {shlex.quote(str(_BIG))} && echo identical",
-        f"{edge} get {base}/blake3/{big} --range 1000000:1000099 | wc -c",
-    ]
     by_curl = [
-        f"curl -fsS {base}/blake3/{small}",
+        f"curl -fsS {base}/blake3/{stored.small}",
         f"curl -fsS -r 1000000-1000099 {base}/blake3/{big} | wc -c",
         f"curl -fsS {proof} | wc -c",
         f"curl -fsS {ready['admin'].rstrip('/')}/metrics",
     ]
+    fetched = [
+        f"{edge} get {base}/blake3/{big} | cmp - {shlex.quote(str(_BIG))} && echo identical",
+        f"{edge} get {base}/blake3/{big} --range 1000000:1000099 | wc -c",
+    ]
     local = [
-        f"{edge} stat {big} --data {store}",
-        f"{edge} verify {big} --data {store}",
-        f"{edge} ls --data {store}",
+        f"{edge} stat {big} --data {folder}",
+        f"{edge} verify {big} --data {folder}",
+        f"{edge} ls --data {folder}",
     ]
     return [*(by_curl if shutil.which("curl") else []), *fetched, *local]
+
+
+def content_commands(ready: Mapping[str, str], data: Path, stored: Stored) -> list[str]:
+    """Shell commands that fetch and verify the same content by CID and by name."""
+    edge, folder = shlex.quote(str(_EDGE)), shlex.quote(str(data))
+    base, page = ready["public"].rstrip("/"), "performance.md"
+    car = shlex.quote(f"{base}/ipfs/{stored.folder}?format=car")
+    proof = shlex.quote(f"{base}/ipfs/{stored.file}?format=bao-chunk&entity-bytes=1000000:1065535")
+    by_curl = [
+        f"curl -fsS {base}/ipfs/{stored.folder}/{page}",
+        f"curl -fsS {base}/ipns/{stored.name}/{page}",
+        f"curl -fsS -r 1000000-1000099 {base}/ipfs/{stored.file} | wc -c",
+        f"curl -fsS {proof} | wc -c",
+        f"curl -fsS {car} | {edge} dag import --no-pin - --data {folder}",
+    ]
+    fetched = [
+        f"{edge} get {base}/ipfs/{stored.file} | cmp - {shlex.quote(str(_BIG))} && echo identical",
+        f"{edge} get {base}/ipfs/{stored.folder} --archive | tar tf -",
+    ]
+    local = [
+        f"{edge} ls {stored.folder} --data {folder}",
+        f"{edge} name resolve {stored.name} --data {folder}",
+    ]
+    return [*(by_curl if shutil.which("curl") else []), *fetched, *local]
+
+
+def show(ready: Mapping[str, str], data: Path, stored: Stored) -> None:
+    """Print what to try."""
+    print("\nIn another shell, for example, by BLAKE3 hash:\n")
+    print("\n".join(f"$ {command}" for command in blob_commands(ready, data, stored)))
+    print("\nThe same content on IPFS, by CID and by name:\n")
+    print("\n".join(f"$ {command}" for command in content_commands(ready, data, stored)))
+    print(f"\nIn a browser: {ready['public'].rstrip('/')}/ipfs/{stored.folder}/")
+    print("\nCtrl-C stops the node.", flush=True)
 
 
 def admin_port(port: int) -> int:
@@ -115,7 +175,7 @@ def signals_go_to(node: "subprocess.Popen[str]") -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def serve(port: int, data: Path, small: str, big: str) -> int:
+def serve(port: int, data: Path, stored: Stored) -> int:
     """Run the node in the foreground; returns its exit code."""
     command = [str(_EDGE), "serve", "--data", str(data), "--listen", f"127.0.0.1:{port}"]
     command += ["--admin", f"127.0.0.1:{admin_port(port)}"]
@@ -125,11 +185,7 @@ def serve(port: int, data: Path, small: str, big: str) -> int:
         line = node.stdout.readline()
         print(line, end="", flush=True)
         if line:
-            print("\nIn another shell, for example:\n")
-            print(
-                "\n".join(f"$ {command}" for command in commands_to_try(json.loads(line), data, small, big))
-            )
-            print("\nCtrl-C stops the node.", flush=True)
+            show(json.loads(line), data, stored)
         for more in node.stdout:
             print(more, end="", flush=True)
         return node.wait()
@@ -145,11 +201,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"storing docs and a {_BIG_MIB} MiB file in {data}", file=sys.stderr, flush=True)
     generate_big_file(_BIG)
     try:
-        stored = put(data, [_ROOT / "docs", _BIG])
+        stored = store(data, _ROOT / "docs", _BIG)
     except DemoFailed as failure:
         return failure.exit_code
-    small = next(hash for path, hash in stored.items() if path.endswith(".md"))
-    return serve(options.port, data, small, stored[str(_BIG)])
+    return serve(options.port, data, stored)
 
 
 if __name__ == "__main__":

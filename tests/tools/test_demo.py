@@ -54,8 +54,11 @@ def test_every_printed_command_works_word_for_word_from_another_folder(demo: Dem
         ended = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=False)
         assert ended.returncode == 0, f"{command}: {ended.stderr.decode()}"
         assert ended.stdout, f"{command}: printed nothing"
-    compared = next(command for command in demo.commands if "cmp" in command)
-    assert compared.endswith("echo identical")
+    compared = [command for command in demo.commands if "cmp" in command]
+    assert ["/blake3/" in command for command in compared] == [True, False], "by hash and by CID"
+    assert all(command.endswith("echo identical") for command in compared)
+    for form in ("/ipfs/", "/ipns/", "?format=car", "?format=bao-chunk", "-r 1000000", "dag import"):
+        assert any(form in command for command in demo.commands), f"nothing shows {form}"
     assert not any(tmp_path.iterdir()), "a printed command leaves files where it runs"
 
 
