@@ -35,7 +35,7 @@ from gateway.blob_answer import (
     answer_blob,
     blob_fields,
 )
-from gateway.content_app import NAMESPACES, ContentApp, options_answer
+from gateway.content_app import NAMESPACES, ContentApp, is_cached_only, options_answer
 from gateway.content_fields import timed
 from gateway.content_hit import ContentHit, content_hit
 from gateway.formats import AS_IT_IS, by_accept
@@ -164,7 +164,7 @@ class Gateway:
         if not request.target.startswith(("/", "*")) and not content.hosts.is_ours(request.host):
             raise NotFound("this node is no proxy for other hosts", where=request.host[:160])
         site = content.hosts.site(request)
-        if content.hosts.is_unknown(site) and content.fetcher is not None:
+        if content.fetcher is not None and content.hosts.is_unknown(site) and not is_cached_only(request):
             return None
         if site.is_isolated or (request.path[1:5] in NAMESPACES and request.path[5:6] in ("/", "")):
             return self._decide_content(request, site)

@@ -26,7 +26,7 @@ from gateway.file_answer import FileShown, file_answer, proof_of_file, symlink_a
 from gateway.formats import PROOFS, TRUSTLESS, Format, asked_form
 from gateway.hosts import Hosts, Site, SiteKind, label_of, root_of
 from gateway.ipns_record_answer import ipns_record_answer
-from gateway.mutable import Names
+from gateway.mutable import Names, NameUnknown
 from gateway.ports import DagStore, Deny, Fetcher
 from gateway.raw_answer import raw_answer
 from gateway.tar_answer import tar_answer
@@ -67,13 +67,13 @@ class ContentApp:
         if redirect is not None:
             return redirect
         self.deny.check_path(asked.namespace, asked.root_text, asked.segments)
-        if asked.asked.form is Format.IPNS_RECORD:
-            return ipns_record_answer(asked, self.names)
         fetcher = None if is_cached_only(request) else self.fetcher
         reading = Reading(self.dag, self.read_checked, self.deny, fetcher)
         try:
+            if asked.asked.form is Format.IPNS_RECORD:
+                return ipns_record_answer(asked, self.names)
             return self._answer(asked, reading)
-        except BlockMissing:
+        except (BlockMissing, NameUnknown):
             if is_cached_only(request):
                 raise PreconditionFailed("the content is not here", where=asked.ipfs_path[:160]) from None
             raise

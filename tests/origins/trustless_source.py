@@ -1,8 +1,9 @@
 """A trustless gateway made for tests: holds blocks, answers as told, and counts what it sends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -74,7 +75,13 @@ class Source:
         self.sent_bytes = self.most_open = 0
         self.go_on = asyncio.Event()
         self.url = ""
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+
+    def release(self) -> None:
+        """Let answers that stall go on; from another thread."""
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self.go_on.set)
 
     def hang_up(self) -> None:
         """Close every connection."""
@@ -187,3 +194,26 @@ async def serving(source: Source, host: str = "127.0.0.1") -> AsyncIterator[Sour
     finally:
         source.go_on.set()
         server.close()
+
+
+@contextmanager
+def in_a_thread(source: Source) -> Iterator[Source]:
+    """The source on a loop of its own, for nodes that run as programs."""
+    ready, stop = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        async with serving(source):
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    ready.wait()
+    source.loop = loops[0]
+    try:
+        yield source
+    finally:
+        loops[0].call_soon_threadsafe(stop.set)
+        thread.join()
