@@ -1,6 +1,7 @@
 """Other people's IPFS programs fetch from a running node and judge what they get: kubo, ipfs-car, Helia."""
 
 import hashlib
+import json
 import os
 import random
 import subprocess
@@ -9,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from content.block import Block
+from content.car import CarReader
+from content.cid import RAW
+from content.multihash import IDENTITY
 from tests.appliance import Node, edge
 from tests.conftest import PEERS, SEARCH_PATH
 
@@ -175,3 +180,145 @@ def test_helia_fetches_a_file_a_range_and_an_entry_of_a_sharded_directory(
 def test_helia_reads_a_directory(node: Node, root: str) -> None:
     car = helia(node, f"ipfs://{root}/sub")
     assert car, "a directory is answered with something, and each of its blocks was checked"
+
+
+# kubo fetches from us over HTTP: our delegated routing names us, and its HTTP retrieval asks us for blocks
+
+
+@pytest.fixture(scope="module")
+def fetching_kubo(tmp_path_factory: pytest.TempPathFactory, node: Node) -> Iterator[Ipfs]:
+    """A kubo daemon that knows one router, this node, and holds nothing."""
+    folder = tmp_path_factory.mktemp("fetching-kubo")
+    ipfs = Ipfs(folder)
+    settings: dict[str, object] = {
+        "HTTPRetrieval.Enabled": True,
+        "Routing.Type": "delegated",
+        "Routing.DelegatedRouters": [node.ready["public"].rstrip("/")],
+        "Provide.Enabled": False,
+        "AutoConf.Enabled": False,
+        "Ipns.DelegatedPublishers": [],
+        "Bootstrap": [],
+    }
+    for name, value in settings.items():
+        ipfs.run("config", "--json", name, json.dumps(value))
+    daemon = subprocess.Popen(
+        ["ipfs", "daemon"], env=ipfs.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert daemon.stdout is not None
+    try:
+        said = iter(daemon.stdout.readline, b"")
+        assert any(b"Daemon is ready" in line for line in said), "kubo did not start"
+        yield ipfs
+    finally:
+        daemon.terminate()
+        daemon.communicate(timeout=30)
+
+
+@needs_kubo
+def test_kubo_fetches_a_file_a_range_an_entry_and_a_directory_from_us(
+    fetching_kubo: Ipfs, tree: Path, root: str, tmp_path: Path
+) -> None:
+    big = (tree / "big.bin").read_bytes()
+    ipfs = fetching_kubo
+    part = ipfs.run("cat", "--offset=2300000", "--length=1000", f"/ipfs/{root}/big.bin")
+    assert part == big[2_300_000:2_301_000]
+    assert digest(ipfs.run("cat", f"/ipfs/{root}/big.bin")) == digest(big)
+    assert ipfs.run("cat", f"/ipfs/{root}/many/entry-04711.txt") == b"4711\n"
+    ipfs.run("get", f"/ipfs/{root}/sub", "-o", str(tmp_path / "sub"))
+    assert (tmp_path / "sub" / "note.txt").read_text() == "a note\n"
+    assert (
+        len(ipfs.run("ls", "--size=false", "--resolve-type=false", f"/ipfs/{root}/many").splitlines())
+        == ENTRIES
+    )
+
+
+# Parts of our DAGs as CARs, in the hands of others
+
+
+def car_of(node: Node, path: str, query: str = "") -> bytes:
+    reply = node.get(f"/ipfs/{path}?format=car{query}")
+    assert reply.status == 200
+    return reply.body
+
+
+@needs_kubo
+def test_kubo_reads_what_our_partial_cars_hold(tmp_path: Path, node: Node, tree: Path, root: str) -> None:
+    ipfs = Ipfs(tmp_path)  # one that holds nothing else
+    big = (tree / "big.bin").read_bytes()
+    for car in (
+        car_of(node, f"{root}/big.bin", "&dag-scope=entity&entity-bytes=1100000:1200000"),
+        car_of(node, f"{root}/many/entry-04711.txt", "&dag-scope=entity"),
+        car_of(node, f"{root}/sub", "&dag-scope=all"),
+    ):
+        ipfs.run("dag", "import", "--pin-roots=false", stdin=car)
+    part = ipfs.run("cat", "--offset=1100000", "--length=100001", f"/ipfs/{root}/big.bin")
+    assert part == big[1_100_000:1_200_001]
+    assert ipfs.run("cat", f"/ipfs/{root}/many/entry-04711.txt") == b"4711\n"
+    ipfs.run("get", f"/ipfs/{root}/sub", "-o", str(tmp_path / "sub"))
+    assert (tmp_path / "sub" / "note.txt").read_text() == "a note\n"
+    ipfs.run("dag", "import", "--pin-roots=false", stdin=car_of(node, f"{root}/many", "&dag-scope=entity"))
+    listed = ipfs.run("ls", "--size=false", "--resolve-type=false", f"/ipfs/{root}/many")
+    assert len(listed.splitlines()) == ENTRIES
+
+
+@needs_npm
+def test_ipfs_car_reads_our_cars_of_a_file_a_range_an_entry_and_a_directory(
+    tmp_path: Path, node: Node, tree: Path, root: str
+) -> None:
+    big = (tree / "big.bin").read_bytes()
+    asked = {
+        "file": ("big.bin", ""),
+        "range": ("big.bin", "&dag-scope=entity&entity-bytes=1100000:1200000"),
+        "entry": ("many/entry-04711.txt", ""),
+        "directory": ("sub", ""),
+    }
+    counts, cids = {}, {}
+    for name, (where, query) in asked.items():
+        path = tmp_path / f"{name}.car"
+        path.write_bytes(car_of(node, f"{root}/{where}", query))
+        tag = node.request("HEAD", f"/ipfs/{root}/{where}?format=raw").headers["ETag"]
+        cids[name] = tag.strip('"').removesuffix(".raw")
+        assert ipfs_car("roots", str(path)).split() == [cids[name]]
+        counts[name] = len(ipfs_car("blocks", str(path), "--verify").split())
+    # the tree, the file's root, its four leaves; of the range one; the tree, shards, the entry
+    assert (counts["file"], counts["range"], counts["directory"]) == (6, 3, 3)
+    assert 3 <= counts["entry"] <= 6
+    for name, what in (("file", "big.bin"), ("directory", "sub")):
+        whole = tmp_path / f"whole-{name}.car"
+        whole.write_bytes(car_of(node, cids[name]))
+        if name == "file":
+            ipfs_car("unpack", str(whole), "--root", cids[name], "--output", str(tmp_path / what))
+            assert digest((tmp_path / what).read_bytes()) == digest(big)
+        else:
+            assert [line.split("/")[-1] for line in ipfs_car("ls", str(whole)).split()] == [".", "note.txt"]
+
+
+# Codecs and hash functions other than our own
+
+
+@needs_kubo
+@pytest.mark.parametrize("function", ["sha2-256", "sha2-512", "blake3", "blake2b-256", "sha3-256"])
+def test_dags_of_other_codecs_and_hashes_go_both_ways(ipfs: Ipfs, tmp_path: Path, function: str) -> None:
+    """dag-json over dag-cbor over a raw leaf, with an identity CID inside."""
+    inline = str(Block.sealed(RAW, b"inline", code=IDENTITY).cid)
+    leaf = ("block", "put", f"--mhtype={function}", "--cid-codec=raw")
+    cid = ipfs.run(*leaf, stdin=b"leaf of " + function.encode()).decode().strip()
+    for codec in ("dag-cbor", "dag-json"):
+        value = {"below": {"/": cid}, "inline": {"/": inline}, "number": 1}
+        put = ("dag", "put", f"--store-codec={codec}", "--input-codec=dag-json", f"--hash={function}")
+        cid = ipfs.run(*put, stdin=json.dumps(value).encode()).decode().strip()
+    car = ipfs.run("dag", "export", "--progress=false", cid)
+    (tmp_path / "kubo.car").write_bytes(car)
+    done = edge(tmp_path / "data", "dag", "import", str(tmp_path / "kubo.car"))
+    assert done.returncode == 0, done.stderr
+    ours = edge(tmp_path / "data", "dag", "export", cid)
+    assert ours.returncode == 0, ours.stderr
+    assert car_blocks(ours.stdout) == car_blocks(car)
+    empty = Ipfs(tmp_path)
+    empty.run("dag", "import", "--pin-roots=true", stdin=ours.stdout)
+    assert empty.run("dag", "export", "--progress=false", cid) == car
+
+
+def car_blocks(car: bytes) -> list[Block]:
+    """The blocks of a CAR, verified; kubo writes identity CIDs out as well."""
+    return [block for block in CarReader().feed(car) if not block.cid.is_identity]
