@@ -81,6 +81,7 @@ def test_what_a_client_does_not_read_is_held_once_and_counted(
     server: TlsServer, files: tuple[Path, Path]
 ) -> None:
     with Pair(server, client(files[0])) as pair:
+        pair.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)  # full in the middle of a call
         pair.shake()
         content = bytes(262144)
         taken = 0
