@@ -14,8 +14,8 @@ from content.unixfs.hamt import Row
 from content.unixfs.message import Kind
 from runtime.errors import TooLarge
 
-# Of a list in memory, 300 bytes each. What may meet more walks `runs`
-ENTRIES_MAX: Final = 1 << 18
+# Of a list in memory, made at once: 20 MB and 0.3 s. What may meet more walks `runs`
+ENTRIES_MAX: Final = 1 << 16
 
 
 def kind_of(cid: Cid, block: bytes) -> Kind:
@@ -49,12 +49,15 @@ def entries(cid: Cid, block: bytes, read: BlockReader, most: int = ENTRIES_MAX) 
     """All entries, in the order of their names. Raises TooLarge above `most`, and as `runs`."""
     found = node(cid, block)
     listed: list[Row] = []
+    shards = 0
     for run in runs(cid, found, read):
-        if not isinstance(run, Cid):
+        if isinstance(run, Cid):
+            shards += 1
+        else:
             listed += run
-        if len(listed) > most:
+        if len(listed) > most or shards > most:
             raise TooLarge(
-                f"a directory of more than {most:,} entries",
+                f"a directory of more than {most:,} entries or shards",
                 where=cid.text(),
                 hint="fetch it as a CAR, or its entries one by one",
             )

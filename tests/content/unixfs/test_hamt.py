@@ -184,3 +184,12 @@ def test_entries_in_order_are_those_of_the_tree_with_its_shards_at_their_places(
     shards.blocks[below.raw] = kept
     assert [link.name for link in shards.in_order(root)] == ["b", "c", "d", "a"]
     assert shards.names(root) == ["a", "b", "c", "d"]
+
+
+def test_a_tree_of_shards_without_entries_is_refused_like_one_of_many_entries() -> None:
+    shards = Shards()
+    empty = [shards.add([], field_bytes=count) for count in range(1, 30)]
+    root = shards.add([(place, "", cid) for place, cid in enumerate(empty)])
+    assert shards.names(root, 29) == []
+    with pytest.raises(TooLarge, match="28 entries or shards"):
+        shards.names(root, 28)
