@@ -24,7 +24,7 @@ from gateway.dag_answer import dag_answer, is_value, preview_answer
 from gateway.directory_answer import directory_answer
 from gateway.file_answer import FileShown, file_answer, proof_of_file, symlink_answer
 from gateway.formats import PROOFS, TRUSTLESS, Format, asked_form
-from gateway.hosts import Hosts, Site, SiteKind, label_of, root_of
+from gateway.hosts import Hosts, Site, SiteKind, is_dnslink_name, label_of, root_of
 from gateway.ipns_record_answer import ipns_record_answer
 from gateway.mutable import Names, NameUnknown
 from gateway.ports import DagStore, Deny, Fetcher
@@ -122,7 +122,7 @@ class ContentApp:
         try:
             name = ipns.parse_name(text)
         except BadRequest as error:
-            if "." in text:
+            if is_dnslink_name(text):
                 return asked
             raise BadRequest(f'invalid path "/ipns/{text}": {error.message}', hint=error.hint) from None
         canonical = ipns.name_text(name)

@@ -21,6 +21,8 @@ UNIX: Final = "unix"  # how a client is called that came over a unix socket
 LABEL_MAX: Final = 63  # RFC 1035 §2.3.4
 # A name or address with a port, and nothing that a page or a field would take for more
 _HOST: Final = re.compile(r"(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
+# What can be asked of the DNS (RFC 1035 §2.3.1, with the underscores that are in use); other scripts as xn--
+_DOMAIN: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})+\.?", re.ASCII)
 TOO_LONG: Final = "CID incompatible with DNS label length limit of 63"
 
 
@@ -177,6 +179,11 @@ def is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_dnslink_name(text: str) -> bool:
+    """Whether `/ipns/<text>` may be a DNSLink name."""
+    return _DOMAIN.fullmatch(text) is not None
 
 
 def _is_domain(name: str) -> bool:

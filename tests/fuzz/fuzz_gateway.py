@@ -152,8 +152,12 @@ def one(data: bytes) -> None:
         return
     request = replace(taken[0], peer="127.0.0.1")
     _paths(request)
-    if request.path[:6] not in ("/ipfs/", "/ipns/") and "." not in request.host:
+    try:
+        is_content = request.path[:6] in ("/ipfs/", "/ipns/") or _HOSTS.site(request).is_isolated
+    except EdgeError:
         return
+    if not is_content:
+        return  # another part of the gateway answers
     SITE.reads = 0
     got = _decided(request)
     assert SITE.reads <= _READS_MAX + 2 * request.path.count("/"), f"{SITE.reads} blocks read"
@@ -224,6 +228,9 @@ SEEDS: list[bytes] = [
     _seed("/old/%0D%0Ax/y?z", f"{SITE.root}.ipfs.localhost"),
     _seed("/gone/x", "site.example"),
     _seed("/", "loop.example"),
+    _seed("/ipns/%E2%82%AC.x/y", "gw.example"),
+    _seed("/ipns/a%0D%0AX:%20y.z/", "gw.example"),
+    _seed("/ipns/a%0D%0AX:%20y.z/", "gw.test"),
     _seed(
         "/",
         "site-example.ipns.localhost",

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.content_request import encoded, parse_query, split_path
+from gateway.hosts import is_dnslink_name
 from runtime.errors import BadRequest
 
 
@@ -35,3 +36,28 @@ def test_the_first_of_equal_parameters_counts_and_their_number_is_bounded() -> N
     assert parse_query("a=1&a=2&b&c=%26+x") == {"a": "1", "b": "", "c": "&+x"}
     with pytest.raises(BadRequest):
         parse_query("&".join(["a"] * 65))
+
+
+@pytest.mark.parametrize("text", ["a.b", "en.wikipedia-on-ipfs.org", "_dnslink.A.example.", "xn--4ca.x"])
+def test_a_domain_may_be_an_ipns_name(text: str) -> None:
+    assert is_dnslink_name(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "a",
+        "a..b",
+        ".a.b",
+        "€.x",
+        "a\r\nX: y.z",
+        "a b.c",
+        "a.b\n",
+        "a" * 64 + ".b",
+        "a." * 127 + "aa",
+    ],
+)
+def test_what_no_dns_could_hold_is_no_ipns_name(text: str) -> None:
+    assert not is_dnslink_name(text)
