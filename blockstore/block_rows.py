@@ -242,6 +242,14 @@ class BlockRows:
             size = row.size_bytes
         self._catalog.put_root(txn, blob, Root.block(multihash), size, now_ms / _SECOND_MS)
 
+    def let_go_unused(self, txn: Txn, multihash: bytes, blob: bytes) -> None:
+        """Drop the hold on `blob` when no row of this multihash points there: it came for a block that lies
+        elsewhere, and nothing else would ever let it go.
+        """
+        rows = (self.block(txn, multihash), self.file(txn, multihash))
+        if not any(row is not None and row.blob == blob for row in rows):
+            self._catalog.drop_root(txn, blob, Root.block(multihash))
+
     def _let_go(self, txn: Txn, multihash: bytes, blob: bytes) -> None:
         """Drop the hold on `blob`, unless the other row of this multihash still points there."""
         row, file = self.block(txn, multihash), self.file(txn, multihash)

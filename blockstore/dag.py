@@ -185,6 +185,8 @@ class Dag:
         def also(txn: Txn, root: bytes) -> None:
             if self.rows.put(txn, multihash, in_blob(row, root), self._backing.now_ms()):
                 self.waiting.arrived(txn, multihash)
+            else:
+                self.rows.let_go_unused(txn, multihash, root)  # somebody else's commit came first
 
         ingest.finish_soon(landings.expect(), root=Root.block(multihash), also=also)
         return True

@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from blockstore import Root, Store, StoreSettings
 from blockstore import format as store_format
+from blockstore.flat import Flat
 from blockstore.importing import Importing, flatten_woken
+from blockstore.landings import Landings
 from content.block import Block, BlockMissing
 from content.cid import DAG_PB, RAW, Cid
 from content.dag_pb import Link, Node, encode
@@ -273,3 +276,27 @@ def test_a_store_that_never_held_a_block_is_marked_when_the_first_comes(tmp_path
     marked = store_format.unpack((data / "format").read_bytes(), "")
     assert marked.needed_features == store_format.FEATURE_BLOCKS
     assert marked.store_id == old.store_id
+
+
+def test_a_block_that_comes_twice_at_once_is_held_where_it_lies_and_nowhere_else(tmp_path: Path) -> None:
+    content = contents(9000)
+    whole, *rest = file_blocks(content, SMALL)
+    leaf = rest[0]
+    together = StoreSettings(durability=Durability.NONE, linger_s=0.5)  # both in one commit
+    with Store.open(tmp_path / "data", together) as store:
+        landings = Landings()
+        flat = Flat(store.dag, store.dag.new_ingest(), landings)
+        flat.write(content)
+        flat.leaf(leaf.cid.multihash, 0, len(leaf.data))
+        flat.finish_soon(whole.cid)
+        assert store.dag.put_soon(leaf, landings), "the file is not committed yet"
+        landings.wait()
+        lies = store.dag.slice(leaf.cid)
+        assert lies is not None
+        assert lies.blob.size_bytes == 9000
+        own = blake3(leaf.data).digest()
+        with store.backing.index.reading() as txn:
+            assert list(store.backing.catalog.block_names(txn, own)) == []
+        store.sweep()
+        assert store.stat(own) is None
+        assert store.dag.read(leaf.cid) == leaf.data
