@@ -1,8 +1,8 @@
-"""Rounds of kill -9 against processes that put, read, remove and sweep in one store.
+"""Rounds of kill -9 against processes that put, read, remove, import, add, pin and sweep in one store.
 
-After each round the store is opened as after a crash, and must hold what was acknowledged, show
-nothing that does not verify, have forgotten what was removed, and after a sweep hold no byte that
-nothing points at. The store lives through all rounds, so damage would pile up.
+After each round the store is opened as after a crash, and must hold what was acknowledged (every block of
+a pinned DAG among it), show nothing that does not verify, have forgotten what was removed, and after a sweep
+hold no byte that nothing points at. The store lives through all rounds, so damage would pile up.
 """
 
 import os
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from blockstore import Store
 from blockstore.records import id_of
+from tests.faults.dag_work import check_dags, check_holds, check_rows
 from tests.faults.store_worker import SETTINGS, Worker
 
 WORKERS = 3
@@ -31,25 +32,30 @@ def run(rounds: int, seed: int) -> list[str]:
     violations: list[str] = []
     rng = random.Random(seed)
     expected: dict[str, str] = {}
-    puts = 0
+    pins: dict[str, str] = {}
+    puts = pinned = 0
     try:
         Store.open(folder / "data", SETTINGS).close()
         for number in range(rounds):
             journal = folder / f"journal-{number}"
             with _workers(folder / "data", journal, rng) as pids:
                 _kill_in_turn(pids, rng)
-            found = _read_journal(journal, expected)
+            found = _read_journal(journal, expected, pins)
             puts += sum(last == "done put" for last in expected.values())
-            found += check(folder / "data", expected)
+            pinned += sum(last == "done pin" for last in pins.values())
+            found += check(folder / "data", expected, pins)
             violations += [f"round {number} of seed {seed}: {each}" for each in found]
             if (folder / "data" / "bulk" / "data.mdb").stat().st_size > 1 << 30:
                 shutil.rmtree(folder / "data")
                 expected.clear()
+                pins.clear()
                 Store.open(folder / "data", SETTINGS).close()
     finally:
         shutil.rmtree(folder)
     if puts < rounds:
         violations.append(f"the workers hardly worked: {puts} acknowledged puts stood after {rounds} rounds")
+    if pinned < rounds // 2:
+        violations.append(f"hardly a DAG was pinned: {pinned} stood after {rounds} rounds")
     return violations
 
 
@@ -102,8 +108,11 @@ def _pass_time(seconds: float) -> None:
         select.select([], [], [], left)
 
 
-def _read_journal(journal: Path, expected: dict[str, str]) -> list[str]:
-    """Bring `expected` (hash -> last word about it) up to date; returns what the workers complained of."""
+def _read_journal(journal: Path, expected: dict[str, str], pins: dict[str, str]) -> list[str]:
+    """Bring `expected` (hash -> last words about it) and `pins` (NUMBER-OWNER -> the same) up to date.
+
+    Returns what the workers complained of.
+    """
     complaints = []
     for line in journal.read_text().splitlines() if journal.exists() else []:
         words = line.split()
@@ -111,10 +120,12 @@ def _read_journal(journal: Path, expected: dict[str, str]) -> list[str]:
             complaints.append(f"a worker met: {line}")
         elif len(words) == 3 and len(words[2]) == 64:
             expected[words[2]] = f"{words[0]} {words[1]}"
+        elif words[1] in ("pin", "unpin") and len(words) == 3:
+            pins[words[2]] = f"{words[0]} {words[1]}"
     return complaints
 
 
-def check(data: Path, expected: dict[str, str]) -> list[str]:
+def check(data: Path, expected: dict[str, str], pins: dict[str, str]) -> list[str]:
     """What is not true of the store in `data` that must be."""
     found: list[str] = []
     with Store.open(data, SETTINGS, create=False) as store:
@@ -126,10 +137,12 @@ def check(data: Path, expected: dict[str, str]) -> list[str]:
                 found.append(f"{name} was removed and is still there")
             if last != "done put":
                 del expected[name]
-        found += _all_verify(store)
+        found += _all_verify(store) + check_dags(store, pins) + check_rows(store)
         store.sweep()
-        found += leaks(store)
-        found += _all_verify(store)
+        found += leaks(store) + check_holds(store)
+        found += _all_verify(store) + check_dags(store, pins) + check_rows(store)
+        for key in [key for key, last in pins.items() if last != "done pin"]:
+            del pins[key]
         if store.usage().readers > 4:
             found.append(f"reader slots of dead processes are still taken: {store.usage().readers}")
     return found

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from blockstore import Blob, Store, StoreSettings
 from runtime.errors import BlobDamaged, Conflict, NotFound
+from tests.faults.dag_work import DagWork
 
 SETTINGS = StoreSettings(
     commit_bytes=1 << 20,
@@ -18,6 +19,7 @@ SETTINGS = StoreSettings(
     linger_s=0.01,
     index_map_bytes=1 << 30,
     bulk_map_bytes=1 << 34,
+    lease_s=5.0,  # what no root keeps goes within a few rounds; an import takes far less
 )
 POOL = 12  # contents that all workers fight over
 
@@ -29,7 +31,7 @@ def pool_bytes(number: int) -> bytes:
 
 
 class Worker:
-    """Random work in one process, two threads."""
+    """Random work in one process, two threads: blobs, and DAGs beside them."""
 
     def __init__(self, data: Path, journal: Path, seed: int) -> None:
         self.store = Store.open(data, SETTINGS)
@@ -53,7 +55,12 @@ class Worker:
 
     def _work(self, rng: random.Random) -> None:
         own: list[bytes] = []
+        dags = DagWork(self.store, self.note, f"{os.getpid()}.{rng.getrandbits(32)}")
         weights = {
+            dags.import_: 8,
+            dags.add: 8,
+            dags.unpin: 12,
+            dags.read: 25,
             self._put: 30,
             self._put_large: 10,
             self._rm: 8,

@@ -12,6 +12,7 @@ import pytest
 from blockstore import Durability, Store, StoreSettings
 from runtime.errors import StoreFull
 from tests.blockstore.test_ingest import leaks_here
+from tests.faults.dag_work import DagWork, check_dag, check_holds, check_rows
 
 SMALL_MAP = StoreSettings(
     durability=Durability.NONE,
@@ -82,6 +83,68 @@ def test_one_blob_larger_than_the_map_leaves_nothing(tmp_path: Path) -> None:
         assert leaks_here(store) == []
         assert [stat.hash for stat in store.list()] == [kept]
         assert store.put_bytes(random.Random(9).randbytes(1_000_000)).size_bytes == 1_000_000
+
+
+class Clock:
+    """A clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def now_s(self) -> float:
+        return self.now
+
+    def tick_s(self) -> float:
+        return self.now
+
+
+def fill_with_dags(store: Store, how: str) -> tuple[DagWork, set[int]]:
+    """Import or add DAGs until there is no room; returns who did it, and the numbers of those pinned."""
+    notes: list[tuple[str, ...]] = []
+    work = DagWork(store, lambda *words: notes.append(words), "me")
+    with pytest.raises(StoreFull) as caught:
+        for number in range(1000):
+            if how == "import":
+                work.import_one(number, random.Random(number))
+            else:
+                work.add_one(number)
+    assert caught.value.hint
+    pinned = {int(words[2].split("-")[0]) for words in notes if words[:2] == ("done", "pin")}
+    assert len(pinned) > 3
+    return work, pinned
+
+
+def broken(store: Store, numbers: set[int]) -> list[str]:
+    """What is wrong with pinned DAGs and with rows."""
+    return [*(fault for number in numbers for fault in check_dag(store, number)), *check_rows(store)]
+
+
+@pytest.mark.parametrize("how", ["import", "add"])
+def test_a_map_full_of_dags_leaves_every_pinned_one_whole_and_makes_room_again(
+    tmp_path: Path, how: str
+) -> None:
+    clock = Clock()
+    with Store.open(tmp_path / "data", SMALL_MAP, clock) as store:
+        work, pinned = fill_with_dags(store, how)
+        assert broken(store, pinned) == []
+        kept = {number for number in pinned if number % 2}
+        for number in pinned - kept:
+            work.unpin_one(number)
+        clock.now += 2 * SMALL_MAP.lease_s
+        store.sweep()
+        assert leaks_here(store) + check_holds(store) + broken(store, kept) == []
+        work.import_one(2000, random.Random(1))
+        work.add_one(2001)
+        assert broken(store, {2000, 2001} | kept) == []
+
+
+@pytest.mark.parametrize("how", ["import", "add"])
+def test_a_disk_full_of_dags_leaves_every_pinned_one_whole(small_disk: Path, how: str) -> None:
+    with Store.open(small_disk / "data", SMALL_DISK) as store:
+        _, pinned = fill_with_dags(store, how)
+        assert broken(store, pinned) == []
+    with Store.open(small_disk / "data", SMALL_DISK) as store:
+        assert broken(store, pinned) == []
 
 
 @pytest.mark.parametrize("size", [3_000, 900_000])
