@@ -1,10 +1,11 @@
-"""The process for background work: sweep, scrub and the admin listener (`python -m node.keeper`).
+"""The process for background work: sweep, scrub, names and the admin listener (`python -m node.keeper`).
 
 Background work runs in one thread, a short step at a time, with a pause between steps that keeps
 its share of a core small; the event loop only answers the admin listener.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import sys
@@ -17,7 +18,10 @@ import uvloop
 from blockstore import Store, SweepReport
 from node.admin import Admin
 from node.admin_guard import HostGuard
+from node.keystore import Keystore
+from node.republish import INTERVAL_S, Republisher
 from node.start import Start, on_stop, received, refused, say_ready
+from origins.routers import Routers
 from runtime.clock import SystemClock
 from runtime.errors import EdgeError
 
@@ -84,6 +88,17 @@ class Chores:
                 )
 
 
+async def _renew_names(start: Start, store: Store, stopping: asyncio.Event) -> None:
+    """Renew records of names, now and again, in a thread of their own: a scrub may take days."""
+    routers = None if start.node.offline else Routers(start.origins)
+    republisher = Republisher(store.dag, Keystore(start.node.data), routers, SystemClock())
+    while not stopping.is_set():
+        await asyncio.to_thread(republisher.run, stopping.is_set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(INTERVAL_S):
+                await stopping.wait()
+
+
 async def _serve(start: Start, store: Store) -> None:
     stopping = asyncio.Event()
     on_stop(asyncio.get_running_loop(), stopping.set)
@@ -94,7 +109,7 @@ async def _serve(start: Start, store: Store) -> None:
     await admin.start(socket.socket(fileno=start.admin_fd))
     chores.start()
     say_ready()
-    await stopping.wait()
+    await _renew_names(start, store, stopping)
     await admin.stop()
     await asyncio.to_thread(chores.stop)
 
