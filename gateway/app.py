@@ -25,6 +25,7 @@ from blockstore.hot import hot_entry, hot_path
 from content import names
 from content.bao._native import HotEntry
 from content.block import BlockMissing
+from content.cid import Cid
 from gateway import upload
 from gateway.access import Caller, TokenBook, caller, require
 from gateway.blob_answer import (
@@ -42,6 +43,7 @@ from gateway.formats import AS_IT_IS, by_accept
 from gateway.hosts import Site, split_host
 from gateway.landing import landing_answer
 from gateway.mutable import NameUnknown
+from gateway.ports import Fetcher
 from gateway.proof_answer import answer_proof, parse_query
 from gateway.refusal import not_allowed, told_as_text
 from gateway.routing_answer import ROUTING, Routing
@@ -270,12 +272,21 @@ class Gateway:
             await (fetcher.entity if missing.entity else fetcher.block)(missing.cid)
         except NameUnknown as unknown:
             if unknown.name is not None:
-                await fetcher.record(unknown.name)
+                await self._fetch_record(fetcher, unknown.name, kept=unknown.kept)
             else:
                 await fetcher.dnslink(unknown.host)
         else:
             return answer
         raise _Again
+
+    async def _fetch_record(self, fetcher: Fetcher, name: Cid, *, kept: bool) -> None:
+        """Ask for the newest record; the one kept here goes on counting where nobody has any."""
+        try:
+            await fetcher.record(name)
+        except EdgeError:
+            if not kept:
+                raise
+        self._content.names.asked(name)
 
     def decide_here(self, request: Request, site: Site) -> Answer:
         """The answer over what is here. Raises BlockMissing, NameUnknown and every other EdgeError."""

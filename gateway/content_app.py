@@ -175,6 +175,7 @@ class ContentApp:
         followed = self.names.follow(
             asked.root_text,
             lambda name, segments: self.deny.check_path("ipns", name, (*segments, *asked.segments)),
+            asks=self.fetcher is not None and not is_cached_only(asked.request),
         )
         return followed.root, followed.segments, followed.ttl_s
 
