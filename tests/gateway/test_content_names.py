@@ -1,7 +1,10 @@
 """Names that change: IPNS records, DNSLink, subdomains, proxies. Over names and trees made here."""
 
+import os
 import re
+import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -308,3 +311,19 @@ def test_nothing_under_a_name_is_ever_called_immutable(site: Site) -> None:
             reply = site.node.get(path, headers)
             assert "immutable" not in (reply.headers["Cache-Control"] or ""), path
     Case(f"/ipfs/{site.roots.hello}", has={"Cache-Control": FOREVER}).check(site.node)
+
+
+def test_the_table_of_domains_is_read_again_on_sighup(tmp_path: Path) -> None:
+    table = tmp_path / "links.json"
+    table.write_text('{"one.example": "/ipfs/bafkqabtimvwgy3yk"}')
+    flags = ("--workers", "1", "--offline", "--dnslink-file", str(table))
+    with Node(tmp_path / "data", *flags) as node:
+        assert node.get("/ipns/one.example").body == b"hello\n"
+        assert node.get("/ipns/two.example").status == 502
+        table.write_text('{"two.example": "/ipfs/bafkqabtimvwgy3yk"}')
+        os.kill(node.process.pid, signal.SIGHUP)
+        deadline = time.monotonic() + 60
+        while node.get("/ipns/two.example").status != 200:
+            assert time.monotonic() < deadline, "the new table was not read within a minute"
+            time.sleep(0.05)
+        assert node.get("/ipns/one.example").status == 502
