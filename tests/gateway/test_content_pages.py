@@ -1,6 +1,7 @@
 """Pages made here: listings, previews, redirects to a slash; TARs. Over trees made here."""
 
 import html
+import http.client
 import io
 import tarfile
 from urllib.parse import quote
@@ -243,3 +244,8 @@ def test_a_tar_that_would_leave_its_folder_or_has_a_name_twice_is_refused(site: 
             Case(f"/ipfs/{site.roots.doubled}?format=tar", 422, contains=("two entries",)),
         ],
     )
+    try:
+        below = site.node.get(f"/ipfs/{site.roots.outside}?format=tar")
+    except (http.client.HTTPException, ConnectionError):
+        return
+    assert below.status == 422
