@@ -446,3 +446,17 @@ def test_a_name_that_could_never_be_verified_is_refused_without_asking(tmp_path:
             assert source.asked == []
 
     run(test())
+
+
+def test_a_block_of_other_bytes_is_not_kept(tmp_path: Path) -> None:
+    def other_bytes(source: Source, asked: Asked) -> Response:
+        return Response(fields={"Content-Type": RAW_TYPE}, body=b"something else")
+
+    async def test() -> None:
+        async with serving(Source({}, other_bytes)) as bad, fetching(tmp_path / "d", bad) as here:
+            with pytest.raises(Unreachable):
+                await here.fetcher.block(ONE.cid)
+            assert not here.dag.has(ONE.cid)
+            assert here.counted("fleek_origin_failures_total", ("why", "lied")) == 1
+
+    run(test())

@@ -241,6 +241,26 @@ def test_one_worker_at_a_time_fetches_a_name(tmp_path: Path) -> None:
     two.close()
 
 
+def test_locks_of_thousands_of_names_are_one_empty_file(tmp_path: Path) -> None:
+    one, two = Fills(tmp_path / "fills"), Fills(tmp_path / "fills")
+    names = [number.to_bytes(4) for number in range(5000)]
+    assert all(one.take(name) for name in names)
+    assert not any(two.take(name) for name in names)
+    assert [(path.name, path.stat().st_size) for path in tmp_path.iterdir()] == [("fills", 0)]
+    for name in names:
+        one.give(name)
+    assert all(two.take(name) for name in names)
+    one.close()
+    two.close()
+
+
+def test_without_a_lock_file_each_worker_fetches_for_itself(tmp_path: Path) -> None:
+    alone = Fills(tmp_path / "no such folder" / "fills")
+    assert alone.take(b"a")
+    alone.give(b"a")
+    alone.close()
+
+
 def test_sources_are_ordered_by_how_they_did() -> None:
     scores = Scores()
     scores.answered("fast", 0.01)
