@@ -192,6 +192,34 @@ def test_directories_flat_and_sharded_find_and_list_every_name(names: set[str]) 
         resolve(made.cid, ["\0never"], built.read)
 
 
+@pytest.mark.parametrize("profile", [SMALL, OLD])
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 127, 128, 129, 192, 64 * 9, 64 * 9 + 1])
+def test_a_chunk_that_may_be_the_last_is_kept_back(profile: Profile, size: int) -> None:
+    """However the bytes come, and whether it is said that more follow, the file is one and the same."""
+    content = random.Random(size).randbytes(size)
+    expected = Built(profile).file(content, mode=0o600)
+    for step in (1, 63, 64, 65, 128, 1000):
+        assert Built(profile).file(content, step, mode=0o600) == expected
+        builder = FileBuilder(profile, 0o600)
+        for at in range(0, size, step):
+            builder.write(content[at : at + step], more=at + step < size)
+        assert builder.finish()[1] == expected
+    built = Built(profile)
+    assert node(expected.cid, built.read(built.file(content, mode=0o600).cid)).message.mode == 0o600
+
+
+@pytest.mark.parametrize(("by", "kind"), [(-1, Kind.DIRECTORY), (0, Kind.DIRECTORY), (1, Kind.HAMT_SHARD)])
+def test_a_directory_is_sharded_above_its_bound_and_not_at_it(by: int, kind: Kind) -> None:
+    cid = Block.sealed(DAG_PB, b"").cid
+    bound = OLD.shard_above_bytes
+    names = [f"{index:08}" for index in range(20)]
+    names.append("w" * (bound + by - 20 * (8 + 36) - 36))
+    while len(names[-1]) > 255:  # a name has 255 bytes at most
+        names[-1:] = ["x" * 200 + f"{len(names):03}", "w" * (len(names[-1]) - 203 - 36)]
+    made = build_directory(OLD, [Entry(name, cid, 1) for name in names])
+    assert node(made.cid, made.blocks[-1].data).message.kind is kind
+
+
 def test_deep_trees_and_hard_names_round_trip() -> None:
     built = Built(PROFILES["unixfs-v1-2025"])
     names = ["n" * 255, "\u00e9", "e\u0301", "a b", "%41", "\udcff\udcfe", "ę" * 127]
