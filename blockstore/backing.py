@@ -10,7 +10,7 @@ from blockstore.catalog import Catalog
 from blockstore.checked import CheckedMemo
 from blockstore.ids import StorageIds
 from blockstore.settings import StoreSettings
-from durable import Environment, GroupWriter, Job, Txn
+from durable import Environment, Extents, GroupWriter, Job, Txn
 from runtime.board import Board
 from runtime.clock import Clock
 from runtime.errors import BlobDamaged, EdgeError, NotFound
@@ -50,6 +50,7 @@ class Backing:
     board: Board
     bulk: Environment
     index: Environment
+    extents: Extents
     writer: GroupWriter
     catalog: Catalog
     ids: StorageIds

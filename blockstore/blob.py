@@ -1,8 +1,8 @@
-"""Reading a blob: the one file in which views of the map exist, and where every byte is checked.
+"""Reading a blob: the one file in which views of content exist, and where every byte is checked.
 
 Every read checks the segment's XXH3 (damage since it was written); the first read since open also
 checks BLAKE3 up to the blob's name (damage before that, or a wrong name), and is remembered in a
-bounded memo. A view lives only inside the call of `use`.
+bounded memo. A view, or a descriptor of an extent, is good only inside the call of `use`.
 
 Who calls: gateway (`lend`, on the event loop), encoders (`segment`, `upper_node`), tools (`read`).
 """
@@ -17,10 +17,12 @@ from blockstore import upper
 from blockstore.backing import Backing, Cause
 from content.bao import _native
 from content.bao.geometry import SEGMENT_BYTES, segment_count
-from durable import FOREIGN, ViewTxn, translated
+from durable import FOREIGN, Extent, ViewTxn, translated
 
 _SHIFT: Final = SEGMENT_BYTES.bit_length() - 1
 _OFFSET: Final = SEGMENT_BYTES - 1
+UseFile = Callable[[int, int, int], int]
+"""Offered a descriptor, an offset in its file and a number of bytes; returns how many were taken."""
 
 
 class Blob:
@@ -40,6 +42,7 @@ class Blob:
         "content_type",
         "created_s",
         "damaged_segments",
+        "lies_apart",
         "root",
         "size_bytes",
         "storage_id",
@@ -61,6 +64,7 @@ class Blob:
         self.content_type = content_type
         self.created_s = created_s
         self.damaged_segments = damaged_segments
+        self.lies_apart = False  # known once it was read
         self._backing = backing
         self._begin = backing.bulk.begin_views
         self._last = segment_count(size_bytes) - 1
@@ -69,14 +73,17 @@ class Blob:
         self._only_seed = stored.seed_of(storage_id, 0)
         self._proven = False  # a blob of one segment remembers here, without the memo
 
-    def lend(self, start: int, stop: int, use: Callable[[memoryview], int]) -> int:
+    def lend(
+        self, start: int, stop: int, use: Callable[[memoryview], int], use_file: UseFile | None = None
+    ) -> int:
         """Call `use` with a view of bytes [start, stop), which lie in one segment; returns what it returned.
 
-        The view dies with the call, and `use` keeps no slice of it: nothing could stop a slice from
-        reading whatever lies there later. `use` must not wait. Raises NotFound when the blob was
-        removed meanwhile, BlobDamaged when the segment is not what it should be (put on record,
-        nothing was lent). About 2 us and 6 us a 256 KiB checked; 90 us more on the first read of a
-        full segment since open.
+        Where they lie in an extent and `use_file` is given, that is called instead, after the same
+        checks. View and descriptor die with the call, and `use` keeps no slice of it: nothing could
+        stop a slice from reading whatever lies there later. `use` must not wait. Raises NotFound when
+        the blob was removed meanwhile, BlobDamaged when the segment is not what it should be (put on
+        record, nothing was lent). About 2 us and 6 us a 256 KiB checked; 90 us more on the first read
+        of a full segment since open.
         """
         number = start >> _SHIFT
         base = start & ~_OFFSET
@@ -92,16 +99,17 @@ class Blob:
         value = lent = None
         try:
             value = self._value(txn, key, number)
-            if len(value) != stored.value_bytes(size):
-                raise self._failed(number, Cause.CHECKSUM)
-            lent = value[:size]
+            extent = None if len(value) == stored.value_bytes(size) else self._extent(value, size, number)
+            lent = value[:size] if extent is None else self._part(extent, base, base + size)
             if xxh3_64_intdigest(lent, seed) != int.from_bytes(value[-16:-8], "little"):
                 raise self._failed(number, Cause.CHECKSUM)
             if not self._proven and not self._backing.checked.has(self.storage_id, number):
-                self._prove(value, size, number)
+                self._prove(lent, value, number)
+            if extent is not None and use_file is not None:
+                return use_file(extent.fd, start, stop - start)
             if stop - start != size:
-                lent.release()
-                lent = value[start - base : stop - base]
+                whole, lent = lent, lent[start - base : stop - base]
+                whole.release()
             return use(lent)
         finally:
             if lent is not None:
@@ -153,15 +161,18 @@ class Blob:
         size = SEGMENT_BYTES if index < self._last else self._last_bytes
         seed = stored.seed_of(self.storage_id, index)
         txn = self._begin()
-        value = None
+        value = data = None
         try:
             value = self._value(txn, stored.KEY.pack(self.storage_id, index), index)
-            if not stored.data_intact(value, size, seed) or not stored.rest_intact(value, size, seed):
+            data = self._data(value, size, index)
+            if not stored.data_intact(value, size, seed, data) or not stored.rest_intact(value, size, seed):
                 raise self._failed(index, Cause.CHECKSUM)
             if again or not self._backing.checked.has(self.storage_id, index):
-                self._prove(value, size, index)
-            return bytes(value[:size]), stored.nodes_of(value, size)
+                self._prove(data, value, index)
+            return bytes(data), stored.nodes_of(value, size)
         finally:
+            if data is not None:
+                data.release()
             if value is not None:
                 value.release()
             txn.abort()
@@ -175,13 +186,35 @@ class Blob:
             raise self._failed(number, Cause.MISSING)
         return value
 
+    def _data(self, value: memoryview, size: int, number: int) -> memoryview:
+        """The data of a segment, unchecked, where it lies."""
+        if len(value) == stored.value_bytes(size):
+            return value[:size]
+        base = number * SEGMENT_BYTES
+        return self._part(self._extent(value, size, number), base, base + size)
+
+    def _extent(self, value: memoryview, size: int, number: int) -> Extent:
+        """The extent in which the data of `value` lies."""
+        if not stored.lies_apart(value, size):
+            raise self._failed(number, Cause.CHECKSUM)
+        self.lies_apart = True
+        extent = self._backing.extents.get(self.storage_id, number * SEGMENT_BYTES + size)
+        if extent is None:
+            raise self._failed(number, Cause.MISSING)
+        return extent
+
+    def _part(self, extent: Extent, start: int, stop: int) -> memoryview:
+        part = extent.part(start, stop)
+        if part is None:
+            raise self._failed(start >> _SHIFT, Cause.MISSING)
+        return part
+
     def _failed(self, number: int, cause: Cause) -> Exception:
         return self._backing.failed(self.root, self.storage_id, number, cause)
 
-    def _prove(self, value: memoryview, size: int, number: int) -> None:
+    def _prove(self, data: memoryview, value: memoryview, number: int) -> None:
         """Check data and nodes of a segment against the blob's name and remember it."""
-        with value[:size] as data:
-            cv, nodes = _native.segment(data, number, self._last == 0)
+        cv, nodes = _native.segment(data, number, self._last == 0)
         if self._last:
             with _NodeReader(self) as node:
                 try:
@@ -190,7 +223,7 @@ class Blob:
                     raise self._failed(upper.UPPER_SEGMENT, Cause.TREE) from None
         else:
             expected = self.root
-        if cv != expected or nodes != stored.nodes_of(value, size):
+        if cv != expected or nodes != stored.nodes_of(value, len(data)):
             raise self._failed(number, Cause.TREE)
         if self._last == 0:
             self._proven = True

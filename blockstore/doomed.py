@@ -1,9 +1,10 @@
 """Deleting the content of storage ids that nothing points at any more, in short steps.
 
-A doomed row is written in the same index commit that takes the last pointer away; the segments
-and upper nodes go afterwards, a few milliseconds of write lock at a time, and the row last.
-Without that row nothing is deleted, whoever asks. So a crash anywhere between leaves work, never
-a leak and never a pointer to nothing.
+A doomed row is written in the same index commit that takes the last pointer away; the extent,
+the segments and upper nodes go afterwards, a few milliseconds of write lock at a time, and the row
+last. Without that row nothing is deleted, whoever asks. So a crash anywhere between leaves work,
+never a leak and never a pointer to nothing. Of an extent only the name goes under the lock, which
+ends what a transfer might still write to it; freeing its room, long for a large one, comes after.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class ClearStep:
         self.cleared: tuple[int, ...] = ()
 
     def bulk(self, txn: Txn) -> None:
-        """Delete segments."""
+        """Delete segments, and the names of extents."""
         self._empty = []
         stop_s = self._backing.clock.tick_s() + self._backing.settings.step_s
         if self._backing.settings.durability is Durability.LAZY:
@@ -38,6 +39,7 @@ class ClearStep:
             for storage_id in self._ids:
                 if index.get(records.id_key(storage_id), db=self._backing.catalog.doomed) is None:
                     continue  # another process was faster; and without the row nothing may be deleted
+                self._backing.extents.retire(storage_id)
                 if not self._delete(cursor, storage_id, stop_s):
                     return
                 self._empty.append(storage_id)
@@ -55,6 +57,10 @@ class ClearStep:
             done.add(storage_id)
         self.left = tuple(each for each in self._ids if each not in done)
         self.cleared = tuple(done)
+
+    def after(self) -> None:
+        """Free the room of the extents whose names are gone; with neither lock held."""
+        self._backing.extents.unlink_retired()
 
     def _delete(self, cursor: Cursor, storage_id: int, stop_s: float) -> bool:
         """Delete all keys of `storage_id`; False when the time was up first."""
@@ -76,8 +82,10 @@ def clear_soon(backing: Backing, storage_ids: Sequence[int]) -> None:
     step = ClearStep(backing, storage_ids)
 
     def done(error: EdgeError | None) -> None:
-        if error is None and step.left:
-            clear_soon(backing, step.left)
+        if error is None:
+            step.after()
+            if step.left:
+                clear_soon(backing, step.left)
 
     try:
         backing.writer.submit(Job(step.bulk, step.index, frees=True, done=done), wait=False)

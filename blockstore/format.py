@@ -17,13 +17,14 @@ from typing import Final
 
 from xxhash import xxh3_64_intdigest
 
-from durable import replace_file_durably, translated, write_file_durably
+from durable import locked_folder, replace_file_durably, translated, write_file_durably
 from runtime.errors import BlobDamaged, NewerFormat, UsageError
 
 MAGIC: Final = b"FLEEKST1"
 VERSION: Final = 1
 FEATURE_BLOCKS: Final = 1  # blobs may be held by blocks: who does not know would let them go
-KNOWN_FEATURES: Final = FEATURE_BLOCKS
+FEATURE_EXTENTS: Final = 2  # content may lie in extents: who does not know would find it missing
+KNOWN_FEATURES: Final = FEATURE_BLOCKS | FEATURE_EXTENTS
 _BODY: Final = struct.Struct("<8sIIQQ16sQ")
 _CHECK: Final = struct.Struct("<Q")
 FORMAT_BYTES: Final = _BODY.size + _CHECK.size
@@ -90,17 +91,26 @@ def read_or_create(data: Path, *, create: bool, now_ms: int) -> Format:
                 raise UsageError(
                     "there is no store here", where=os.fspath(data), hint="put or serve makes one"
                 )
-            fresh = Format(VERSION, FEATURE_BLOCKS, 0, os.urandom(16), now_ms)
+            fresh = Format(VERSION, KNOWN_FEATURES, 0, os.urandom(16), now_ms)
             write_file_durably(path, pack(fresh))
         return unpack(path.read_bytes()[:4096], os.fspath(path))
     except OSError as error:
         raise translated(error, os.fspath(path)) from error
 
 
-def add_feature(data: Path, fmt: Format, feature: int) -> Format:
-    """Say durably that readers must understand `feature` from now on. Raises StoreFull, UsageError."""
-    if fmt.needed_features & feature:
-        return fmt
-    newer = replace(fmt, needed_features=fmt.needed_features | feature)
-    replace_file_durably(data / "format", pack(newer))
-    return newer
+def add_feature(data: Path, feature: int) -> Format:
+    """Say durably that readers must understand `feature` from now on; returns what the file says now.
+
+    Raises NewerFormat, BlobDamaged, StoreFull, UsageError.
+    """
+    path = data / "format"
+    with locked_folder(data):  # two processes that each add one must not lose the other's
+        try:
+            fmt = unpack(path.read_bytes()[:4096], os.fspath(path))
+        except OSError as error:
+            raise translated(error, os.fspath(path)) from error
+        if fmt.needed_features & feature:
+            return fmt
+        newer = replace(fmt, needed_features=fmt.needed_features | feature)
+        replace_file_durably(path, pack(newer))
+        return newer

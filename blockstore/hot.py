@@ -2,7 +2,8 @@
 
 The path repeats what `Blob.lend` does on every read but the first (native/src/hot.rs): a transaction,
 the value, its length, its XXH3. So only a blob whose first segment was proven to BLAKE3 since this
-process opened the store gets an entry, and the entry dies with the board's generation.
+process opened the store gets an entry, and the entry dies with the board's generation. A blob that lies
+in an extent gets none: its bytes leave by `sendfile`, and a frame is nothing beside them.
 """
 
 from blockstore import segment as stored
@@ -22,7 +23,7 @@ def hot_entry(store: Store, blob: Blob, generation: int, head: bytes, hit: objec
 
     `generation` is the board's before `blob` was looked up; `hit` is what the path hands back.
     """
-    if blob.size_bytes == 0 or not store.backing.checked.has(blob.storage_id, 0):
+    if blob.size_bytes == 0 or blob.lies_apart or not store.backing.checked.has(blob.storage_id, 0):
         return None
     first_bytes = min(blob.size_bytes, SEGMENT_BYTES)
     return HotEntry(

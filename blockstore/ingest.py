@@ -1,7 +1,8 @@
 """Putting content in: a stream of any size becomes segments, a tree and at last one visible blob.
 
 The caller's thread hashes and seals segments; the writer thread commits them. Memory: one
-segment, the writer's backlog, and 32 bytes of chaining value a segment (8 MiB for 64 GiB).
+segment, the writer's backlog, and 32 bytes of chaining value a segment (8 MiB for 64 GiB); of a
+blob whose size nobody told also what it may have without lying in an extent.
 Nothing is visible before `finish`, and then all of it is: segments are committed under a storage
 id of their own, and the index row that names them comes in a later commit or the same group.
 
@@ -10,6 +11,7 @@ Who calls: tools (files, stdin), gateway (PUT, POST), later origins.
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from blockstore import segment as stored
 from blockstore.backing import Backing
@@ -18,10 +20,19 @@ from blockstore.records import TYPE_BYTES_MAX, BlobRow, BlobState, root_key
 from blockstore.roots import LOCAL_PIN, Root
 from content.bao import _native
 from content.bao.geometry import SEGMENT_BYTES
-from durable import Change, Job, Txn
+from durable import Change, Extents, Job, Txn
 from runtime.errors import EdgeError, StoreFull, Unverified, UsageError
 
 Also = Callable[[Txn, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A segment that is hashed and waits to be stored."""
+
+    number: int
+    data: bytearray
+    nodes: bytes
 
 
 class Ingest:
@@ -32,6 +43,9 @@ class Ingest:
         self._expected = expected
         self._buffer = bytearray()
         self._segments = 0
+        self._kept: list[_Whole] = []  # segments of which it is not known yet where they will lie
+        bound = backing.settings.extent_above_bytes
+        self._apart = None if size_hint is None else size_hint > bound
         self._cvs = bytearray()
         self._storage_id = 0
         self._error: EdgeError | None = None
@@ -142,7 +156,7 @@ class Ingest:
         if self._over:
             return
         self._over = True
-        self._buffer = bytearray()
+        self._buffer, self._kept = bytearray(), []
         give_up(self._backing, self._storage_id)
 
     def __enter__(self) -> "Ingest":
@@ -184,23 +198,40 @@ class Ingest:
             self._storage_id = self._backing.ids.take()
         return self._storage_id
 
-    def _sealed(self, nodes: bytes, *, last: bool) -> tuple[bytes, bytearray]:
-        """Key and value of the segment in the buffer, which is taken."""
-        storage_id = self._take_id()
-        value = stored.sealed(self._buffer, nodes, storage_id, self._segments, last=last)
-        key = stored.KEY.pack(storage_id, self._segments)
+    def _taken(self, nodes: bytes) -> "_Whole":
+        """The segment in the buffer, which is taken."""
+        whole = _Whole(self._segments, self._buffer, nodes)
         self._buffer = bytearray()
         self._segments += 1
-        return key, value
+        return whole
+
+    def _sealed(self, whole: "_Whole", *, last: bool) -> Job:
+        """What stores a segment."""
+        storage_id, number, data = self._take_id(), whole.number, whole.data
+        key = stored.KEY.pack(storage_id, number)
+        if self._apart:
+            rest = stored.sealed_apart(data, whole.nodes, storage_id, number, last=last)
+            change = _put_apart(self._backing.extents, key, data, rest)
+            return Job(bulk=change, held_bytes=len(data) + len(rest), extent_bytes=len(data))
+        value = stored.sealed(data, whole.nodes, storage_id, number, last=last)
+        return Job(bulk=_put(key, value), held_bytes=len(value))
 
     def _hand_over(self, wait: bool) -> None:
         cv, nodes = _native.segment(self._buffer, self._segments, False)
         self._cvs += cv
-        key, value = self._sealed(nodes, last=False)
-        self._backing.writer.submit(
-            Job(bulk=_put(key, value), held_bytes=len(value), urgent=False, done=self._stored), wait=wait
-        )
+        self._kept.append(self._taken(nodes))
+        if self._apart is None and self.size_bytes > self._backing.settings.extent_above_bytes:
+            self._apart = True
+        if self._apart is not None:
+            self._submit_kept(wait)
         self._check_open()
+
+    def _submit_kept(self, wait: bool) -> None:
+        kept, self._kept = self._kept, []
+        for whole in kept:
+            job = self._sealed(whole, last=False)
+            job.urgent, job.done = False, self._stored
+            self._backing.writer.submit(job, wait=wait)
 
     def _stored(self, error: EdgeError | None) -> None:
         if error is not None and self._error is None:
@@ -219,6 +250,9 @@ class Ingest:
                 f"the bytes hash to {root.hex()}", where=self._expected.hex(), hint="nothing of them was kept"
             )
         self._take_id()  # here and not on the writer thread
+        if only or self._apart is None:
+            self._apart = not only and self.size_bytes > self._backing.settings.extent_above_bytes
+        self._submit_kept(wait=False)
         if only and is_whole(self._backing, root):
             self._add_root(root, landing, nodes, done)
         else:
@@ -262,17 +296,25 @@ class Ingest:
         landing: Landing,
         nodes: bytes,
         done: Done,
-        *,
-        wait: bool = True,
     ) -> None:
-        key, value = self._sealed(nodes, last=True)
+        content = self._sealed(self._taken(nodes), last=True)
         row = BlobRow(self._storage_id, self.size_bytes, self._backing.now_ms(), landing.content_type)
-        arrival = Arrival(root, row, upper_nodes, _put(key, value), len(value), lambda _: self._error)
+        arrival = Arrival(root, row, upper_nodes, content, lambda _: self._error)
         submit_landing(self._backing, arrival, landing, done)
 
 
 def _put(key: bytes, value: bytearray) -> Change:
     def put(txn: Txn) -> None:
         txn.put(key, value)
+
+    return put
+
+
+def _put_apart(extents: Extents, key: bytes, data: bytearray, rest: bytes) -> Change:
+    storage_id, number = stored.KEY.unpack(key)
+
+    def put(txn: Txn) -> None:
+        extents.write(storage_id, number * SEGMENT_BYTES, data)
+        txn.put(key, rest)
 
     return put

@@ -46,7 +46,7 @@ class Landing:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A blob whose content is committed, or comes with `bulk` in the same group.
+    """A blob whose content is committed, or the last of it comes with `content` in the same group.
 
     `broken` is asked inside the transaction whether an earlier commit of this content failed;
     `also` joins the index change that makes it visible.
@@ -55,8 +55,7 @@ class Arrival:
     root: bytes
     row: BlobRow
     upper_nodes: bytes = b""
-    bulk: Change | None = None
-    held_bytes: int = 0
+    content: Job | None = None
     broken: Callable[[Txn], EdgeError | None] = lambda _: None
     also: Change | None = None
 
@@ -100,7 +99,9 @@ def submit_landing(backing: Backing, arrival: Arrival, landing: Landing, done: D
             clear_soon(backing, admitted[0].freed)
         done(Put(arrival.root, arrival.row.size_bytes, admitted[0].already))
 
-    backing.writer.submit(Job(arrival.bulk, index, arrival.held_bytes, done=after), wait=False)
+    job = arrival.content or Job()
+    job.index, job.done = index, after
+    backing.writer.submit(job, wait=False)
 
 
 def _submit_early_rows(

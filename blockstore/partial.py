@@ -3,7 +3,8 @@
 The content lies under its own storage id as it will lie in the end, segment by segment; the bitmap
 in each segment's trailer says which groups are there. Added bytes gather in memory until their
 segment is whole or another begins, so a crash takes back at most that one. Several processes may
-add to one transfer: a segment is merged inside the write transaction.
+add to one transfer: a segment is merged inside the write transaction. A segment of a large blob
+moves to the extent when it is whole, and not before: what a row points at is never written again.
 
 The caller has verified what it adds (`content.bao.decode`). Completing computes the whole tree
 from the stored groups all the same, and a blob becomes visible only if its root is the name.
@@ -196,7 +197,7 @@ class Partial:
             with self._backing.bulk.reading() as txn:
                 value = txn.get(stored.KEY.pack(self._storage_id, number))
             if value is not None and number < segment_count(self.size_bytes):
-                self._have[number] = _intact_bitmap(value, self._bytes(number), self._seed(number))
+                self._have[number] = self._intact(number, value)
 
     # Adding
 
@@ -205,6 +206,19 @@ class Partial:
 
     def _seed(self, number: int) -> int:
         return stored.seed_of(self._storage_id, number)
+
+    def _apart(self, number: int, value: bytes) -> bytes | None:
+        """The data of a stored segment that lies in the extent, as far as it is to be had."""
+        if not stored.lies_apart(value, self._bytes(number)):
+            return None
+        base = number * SEGMENT_BYTES
+        return self._backing.extents.read(self._storage_id, base, base + self._bytes(number))
+
+    def _intact(self, number: int, value: bytes) -> int:
+        """The groups of a stored segment that are here; none when it fails its checksums."""
+        size, seed = self._bytes(number), self._seed(number)
+        whole = stored.data_intact(value, size, seed, self._apart(number, value))
+        return stored.bitmap_of(value) if whole and stored.rest_intact(value, size, seed) else 0
 
     def _add(self, number: int, start: int, view: memoryview) -> None:
         if number != self._number:
@@ -225,6 +239,7 @@ class Partial:
             return
         number, data, bitmap = self._number, self._data, self._bitmap
         renew = self._renew if self._backing.clock.now_s() > self._renew_s else None
+        # Counted as if all of it went into the map, as it does until the segment is whole.
         job = Job(self._merge(number, data, bitmap), renew, len(data), urgent=False, done=self._stored)
         self._backing.writer.submit(job)
         self._have[number] = self._have.get(number, 0) | bitmap
@@ -253,7 +268,8 @@ class Partial:
         """
         backing, storage_id = self._backing, self._storage_id
         last = number == segment_count(self.size_bytes) - 1
-        key, seed, size = stored.KEY.pack(storage_id, number), self._seed(number), len(added)
+        key, size = stored.KEY.pack(storage_id, number), len(added)
+        apart = self.size_bytes > backing.settings.extent_above_bytes
 
         def merge(txn: Txn) -> None:
             with backing.index.reading() as index:
@@ -263,7 +279,9 @@ class Partial:
                 return
             data, have = bytearray(added), bitmap
             old = txn.get(key)
-            old_bitmap = 0 if old is None else _intact_bitmap(old, size, seed)
+            old_bitmap = 0 if old is None else self._intact(number, old)
+            if old_bitmap == stored.full_bitmap(size):
+                return
             if old is not None:
                 for start, stop in _runs(old_bitmap & ~bitmap, size):
                     data[start:stop] = old[start:stop]
@@ -271,6 +289,10 @@ class Partial:
             nodes = bytes(stored.nodes_bytes(size))
             if have == stored.full_bitmap(size):
                 _, nodes = _native.segment(data, number, last and number == 0)
+                if apart:
+                    backing.extents.write(storage_id, number * SEGMENT_BYTES, data)
+                    txn.put(key, stored.sealed_apart(data, nodes, storage_id, number, last=last))
+                    return
             txn.put(key, stored.sealed(data, nodes, storage_id, number, last=last, bitmap=have))
 
         return merge
@@ -293,7 +315,7 @@ class Partial:
         for number in range(count):
             value = self._segment(number)
             size = self._bytes(number)
-            if value is None or _intact_bitmap(value, size, self._seed(number)) != stored.full_bitmap(size):
+            if value is None or self._intact(number, value) != stored.full_bitmap(size):
                 self._have.pop(number, None)
                 raise Conflict(
                     f"segment {number} is not here yet",
@@ -304,7 +326,8 @@ class Partial:
             if nodes:
                 cvs += _native.parent(nodes[:CV_BYTES], nodes[CV_BYTES : 2 * CV_BYTES], count == 1)
             else:
-                cvs += _native.segment(value[:size], number, count == 1)[0]
+                data = self._apart(number, value) or value[:size]
+                cvs += _native.segment(data, number, count == 1)[0]
         found, upper_nodes = (bytes(cvs), b"") if count == 1 else _native.upper(cvs)
         if found != self.root:
             self.discard()
@@ -340,12 +363,6 @@ class Partial:
         if isinstance(answer[0], EdgeError):
             raise answer[0]
         return answer[0]
-
-
-def _intact_bitmap(value: bytes, size: int, seed: int) -> int:
-    if stored.data_intact(value, size, seed) and stored.rest_intact(value, size, seed):
-        return stored.bitmap_of(value)
-    return 0
 
 
 def _runs(bitmap: int, size: int) -> Iterator[tuple[int, int]]:

@@ -4,9 +4,12 @@
     group nodes, pre-order       64 * (groups - 1)
     u32 LE  data length
     u16 LE  groups whose bytes matched the tree, bit g for group g
-    u16 LE  flags: bit 0 = last segment of its blob
+    u16 LE  flags: bit 0 = last segment of its blob, bit 1 = the data lies apart
     u64 LE  XXH3-64 of the data, seeded with storage id and segment number
     u64 LE  XXH3-64 of everything from the nodes up to here, same seed
+
+The data of a large blob lies apart, in an extent; then the value begins with the nodes. Its length
+tells which it is: nodes and trailer of n bytes of data take as much either way, and n is known.
 
 The seed makes a segment that was stored, or found, under another key fail like any flipped bit.
 The checksum finds damage on every read; only BLAKE3, on the first read since open, proves a name.
@@ -24,6 +27,7 @@ TRAILER: Final = struct.Struct("<IHHQQ")
 TRAILER_BYTES: Final = TRAILER.size
 KEY: Final = struct.Struct(">QI")
 LAST: Final = 1
+APART: Final = 2
 _CHECK: Final = struct.Struct("<Q")
 _HEAD: Final = struct.Struct("<IHHQ")
 _ID_MULTIPLIER: Final = 0x9E37_79B9_7F4A_7C15  # golden-ratio mix: neighbouring ids get unrelated seeds
@@ -42,9 +46,19 @@ def nodes_bytes(data_bytes: int) -> int:
     return (group_count(data_bytes) - 1) * NODE_BYTES
 
 
+def rest_bytes(data_bytes: int) -> int:
+    """Bytes of the stored value behind the data."""
+    return nodes_bytes(data_bytes) + TRAILER_BYTES
+
+
 def value_bytes(data_bytes: int) -> int:
-    """Bytes of the whole stored value."""
-    return data_bytes + nodes_bytes(data_bytes) + TRAILER_BYTES
+    """Bytes of the whole stored value, data in it."""
+    return data_bytes + rest_bytes(data_bytes)
+
+
+def lies_apart(value: Buffer, data_bytes: int) -> bool:
+    """Whether the data of this value lies in an extent; its length is checked elsewhere if not."""
+    return data_bytes > 0 and len(value) == rest_bytes(data_bytes)
 
 
 def full_bitmap(data_bytes: int) -> int:
@@ -56,39 +70,55 @@ def sealed(
     data: bytearray, nodes: bytes, storage_id: int, segment: int, *, last: bool, bitmap: int | None = None
 ) -> bytearray:
     """Turn `data` in place into the stored value and return it. `bitmap` None means whole."""
-    size = len(data)
-    seed = seed_of(storage_id, segment)
-    if bitmap is None:
-        bitmap = full_bitmap(size)
-    head = _HEAD.pack(size, bitmap, LAST if last else 0, xxh3_64_intdigest(data, seed))
-    data += nodes
-    data += head
-    data += _CHECK.pack(xxh3_64_intdigest(memoryview(data)[size:], seed))
+    data += _rest(data, nodes, seed_of(storage_id, segment), LAST if last else 0, bitmap)
     return data
 
 
-def data_intact(value: Buffer, data_bytes: int, seed: int) -> bool:
-    """Whether `value` holds `data_bytes` of data that match their checksum. 6 us for a whole segment."""
+def sealed_apart(data: Buffer, nodes: bytes, storage_id: int, segment: int, *, last: bool) -> bytes:
+    """The stored value of a whole segment whose data lies in an extent."""
+    return _rest(data, nodes, seed_of(storage_id, segment), APART | (LAST if last else 0), None)
+
+
+def _rest(data: Buffer, nodes: bytes, seed: int, flags: int, bitmap: int | None) -> bytes:
+    size = len(data)
+    bitmap = full_bitmap(size) if bitmap is None else bitmap
+    rest = nodes + _HEAD.pack(size, bitmap, flags, xxh3_64_intdigest(data, seed))
+    return rest + _CHECK.pack(xxh3_64_intdigest(rest, seed))
+
+
+def data_sum(value: Buffer) -> int:
+    """The checksum of the data, as the trailer has it."""
+    return int.from_bytes(value[-16:-8], "little")
+
+
+def data_intact(value: Buffer, data_bytes: int, seed: int, apart: Buffer | None = None) -> bool:
+    """Whether `value` has `data_bytes` of data that match their checksum. 6 us for a whole segment.
+
+    `apart` is that data where it lies apart, None when it is not to be had.
+    """
+    if lies_apart(value, data_bytes):
+        return apart is not None and xxh3_64_intdigest(apart, seed) == data_sum(value)
     if len(value) != value_bytes(data_bytes):
         return False
-    stored = int.from_bytes(value[-16:-8], "little")
     with memoryview(value) as view:
-        return xxh3_64_intdigest(view[:data_bytes], seed) == stored
+        return xxh3_64_intdigest(view[:data_bytes], seed) == data_sum(value)
 
 
 def rest_intact(value: Buffer, data_bytes: int, seed: int) -> bool:
-    """Whether nodes and trailer match their checksum and say the length that is expected."""
-    if len(value) != value_bytes(data_bytes):
+    """Whether nodes and trailer match their checksum and say the length and the place that are expected."""
+    apart = lies_apart(value, data_bytes)
+    if not apart and len(value) != value_bytes(data_bytes):
         return False
-    with memoryview(value) as view:
-        if xxh3_64_intdigest(view[data_bytes:-8], seed) != int.from_bytes(view[-8:], "little"):
+    with memoryview(value) as view, view[-rest_bytes(data_bytes) :] as rest:
+        if xxh3_64_intdigest(rest[:-8], seed) != int.from_bytes(rest[-8:], "little"):
             return False
-        return int.from_bytes(view[-24:-20], "little") == data_bytes
+        size, _, flags, _ = _HEAD.unpack(rest[-TRAILER_BYTES:-8])
+        return bool(size == data_bytes and bool(flags & APART) == apart)
 
 
 def nodes_of(value: Buffer, data_bytes: int) -> bytes:
     """The group nodes inside a stored value."""
-    return bytes(value[data_bytes : data_bytes + nodes_bytes(data_bytes)])
+    return bytes(value[-rest_bytes(data_bytes) : len(value) - TRAILER_BYTES])
 
 
 def bitmap_of(value: Buffer) -> int:
@@ -97,6 +127,7 @@ def bitmap_of(value: Buffer) -> int:
 
 
 __all__ = [
+    "APART",
     "GROUP_BYTES",
     "KEY",
     "LAST",
@@ -105,11 +136,14 @@ __all__ = [
     "TRAILER_BYTES",
     "bitmap_of",
     "data_intact",
+    "data_sum",
     "full_bitmap",
+    "lies_apart",
     "nodes_bytes",
     "nodes_of",
     "rest_intact",
     "sealed",
+    "sealed_apart",
     "seed_of",
     "value_bytes",
 ]

@@ -37,6 +37,13 @@ class StoreSettings:
     index_map_bytes: int = field(
         default=64 * _GIB, metadata=_doc("address space for the index; about 600 bytes are used a small blob")
     )
+    extent_above_bytes: int = field(
+        default=2 * _MIB,
+        metadata=_doc(
+            "a blob larger than this lies in a file of its own, which is sent without a copy; the largest"
+            " IPFS block does not"
+        ),
+    )
     commit_bytes: int = field(
         default=32 * _MIB, metadata=_doc("content a commit may carry; larger is faster and takes more memory")
     )
@@ -70,6 +77,7 @@ class StoreSettings:
             "quota_bytes": 0,
             "bulk_map_bytes": _MIB,
             "index_map_bytes": _MIB,
+            "extent_above_bytes": 256 * _KIB,
             "commit_bytes": 512 * _KIB,
             "backlog_bytes": 512 * _KIB,
             "linger_s": 0,

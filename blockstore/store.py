@@ -4,6 +4,7 @@ One `Store` a process and data folder; any number of processes. Calls block for 
 they say so; none holds a transaction when it returns. All methods may be called from any thread.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from blockstore.settings import StoreSettings
 from blockstore.stat import BlobStat, StoreUsage, page_of, stat_of, usage_of
 from blockstore.sweep import Sweep, SweepReport
 from content.bao.geometry import SEGMENT_BYTES
-from durable import Environment, GroupWriter, Txn, reserve_file, translated
+from durable import Durability, Environment, Extents, GroupWriter, Txn, reserve_file, translated
 from runtime.board import Board
 from runtime.clock import Clock, SystemClock
 from runtime.errors import BlobDamaged, Conflict, EdgeError, NotFound
@@ -91,13 +92,15 @@ class Store:
         return cls(_backing(data, settings, clock, board, opened[0], opened[1]), fmt)
 
     def _add_feature(self, feature: int) -> None:
-        self.format = store_format.add_feature(self.backing.index.path.parent, self.format, feature)
+        if not self.format.needed_features & feature:
+            self.format = store_format.add_feature(self.backing.index.path.parent, feature)
 
     def close(self) -> None:
         """Commit what is queued and close. No other thread may still be reading."""
         backing = self.backing
         backing.writer.close()
         backing.ids.close()
+        backing.extents.close()
         backing.bulk.close()
         backing.index.close()
         backing.board.close()
@@ -321,9 +324,15 @@ def _backing(
     data: Path, settings: StoreSettings, clock: Clock, board: Board, index: Environment, bulk: Environment
 ) -> Backing:
     catalog = Catalog(index.tables)
+    extents = Extents(
+        data / "extents",
+        synced=settings.durability is not Durability.NONE,
+        announce=functools.partial(store_format.add_feature, data, store_format.FEATURE_EXTENTS),
+    )
     writer = GroupWriter(
         bulk,
         index,
+        extents,
         clock,
         commit_bytes=settings.commit_bytes,
         backlog_bytes=settings.backlog_bytes,
@@ -336,6 +345,7 @@ def _backing(
         board=board,
         bulk=bulk,
         index=index,
+        extents=extents,
         writer=writer,
         catalog=catalog,
         ids=StorageIds(writer, catalog, data / "run", clock),

@@ -206,6 +206,7 @@ class Sweep:
             yield
 
     def _cleared(self, step: ClearStep) -> None:
+        step.after()
         done = step.cleared
         self.report.cleared += len(done)
         if done:
@@ -243,10 +244,17 @@ class Sweep:
             at = start
             while at < row.stop:
                 ids, at = _distinct_ids(environment, table, at, row.stop)
-                orphans = self._orphans(ids, row)
-                if orphans:
-                    self._doom(orphans, row)
+                self._doom_orphans(ids, row)
                 yield
+        for ids in self._backing.extents.numbers(start, row.stop):
+            if ids:
+                self._doom_orphans(ids, row)
+                yield
+
+    def _doom_orphans(self, ids: Sequence[int], row: RangeRow) -> None:
+        orphans = self._orphans(ids, row)
+        if orphans:
+            self._doom(orphans, row)
 
     def _orphans(self, ids: Sequence[int], row: RangeRow) -> list[int]:
         backing = self._backing

@@ -7,7 +7,15 @@ a `runtime.errors` error.
 
 from durable.environment import Durability, Environment, EnvironmentUse, Table
 from durable.errors import FOREIGN, translated
-from durable.files import AliveFile, is_alive, replace_file_durably, reserve_file, write_file_durably
+from durable.extents import Extent, Extents
+from durable.files import (
+    AliveFile,
+    is_alive,
+    locked_folder,
+    replace_file_durably,
+    reserve_file,
+    write_file_durably,
+)
 from durable.transaction import Cursor, Reading, Txn, ViewTxn
 from durable.writer import Change, GroupWriter, Job
 
@@ -19,6 +27,8 @@ __all__ = [
     "Durability",
     "Environment",
     "EnvironmentUse",
+    "Extent",
+    "Extents",
     "GroupWriter",
     "Job",
     "Reading",
@@ -26,6 +36,7 @@ __all__ = [
     "Txn",
     "ViewTxn",
     "is_alive",
+    "locked_folder",
     "replace_file_durably",
     "reserve_file",
     "translated",

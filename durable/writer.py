@@ -1,9 +1,9 @@
-"""The one thread of a process that changes a store: group commit over two environments.
+"""The one thread of a process that changes a store: group commit over extents and two environments.
 
 A `Job` has a change for the bulk environment, one for the index, or both. The writer takes
-what has gathered, runs every bulk change in one transaction and commits it, then every index
-change in another: what an index row points at is on the disk before the row is. Jobs that
-gather while the disk works share the next two commits, so a thousand small puts cost two
+what has gathered, runs every bulk change in one transaction, syncs the extents they wrote to and
+commits it, then every index change in another: what a row points at is on the disk before the row
+is. Jobs that gather while the disk works share these steps, so a thousand small puts cost two
 syncs of each environment, not two thousand.
 
 Invariants
@@ -20,18 +20,20 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from durable import heap
 from durable.environment import Environment
 from durable.errors import FOREIGN, map_full, translated
+from durable.extents import Extents
 from durable.transaction import Txn
 from runtime.clock import Clock
 from runtime.errors import EdgeError, Interrupted, StoreFull
 
 Change = Callable[[Txn], None]
-_IDLE_S: Final = 30.0  # how often an idle writer frees the reader slots of dead processes
+_IDLE_S: Final = 1.0  # how often an idle writer looks for extents to let go of: their room waits for it
+_QUIET_S: Final = 30.0  # and how long it is idle before it frees dead processes' reader slots, and memory
 _BATCH_JOBS: Final = 1024  # bounds one index transaction: about 30 ms of small puts
 
 
@@ -40,12 +42,14 @@ class Job:
     """One change of the store.
 
     `done(error)` runs on the writer thread after the commit, or with why there was none. `frees`:
-    it may use the room that is kept back for deletions.
+    it may use the room that is kept back for deletions. `held_bytes`: what it keeps in memory;
+    `extent_bytes`: what of that goes to extents and takes no room in the map.
     """
 
     bulk: Change | None = None
     index: Change | None = None
     held_bytes: int = 0
+    extent_bytes: int = field(default=0, kw_only=True)
     urgent: bool = True
     frees: bool = False
     done: Callable[[EdgeError | None], None] | None = None
@@ -69,6 +73,7 @@ class GroupWriter:
         self,
         bulk: Environment,
         index: Environment,
+        extents: Extents,
         clock: Clock,
         *,
         commit_bytes: int,
@@ -77,7 +82,9 @@ class GroupWriter:
     ) -> None:
         self._bulk = bulk
         self._index = index
+        self._extents = extents
         self._clock = clock
+        self._tended_s = self._quiet_since_s = clock.tick_s()
         self._where = str(index.path.parent)
         self._commit_bytes = commit_bytes
         self._backlog_limit = max(backlog_bytes, commit_bytes)
@@ -178,12 +185,11 @@ class GroupWriter:
             if batch:
                 self._commit(batch)
                 self._let_in(sum(job.held_bytes for job in batch))
+            self._tend(idle=not batch)
 
     def _next_batch(self) -> list[Job] | None:
         with self._lock:
             if not self._queue and not self._stopping and not self._work.wait(_IDLE_S):
-                self._check_readers()
-                heap.give_back()
                 return []
             while self._queue and not self._due():
                 left_s = self._linger_s - (self._clock.tick_s() - self._oldest_s)
@@ -244,19 +250,32 @@ class GroupWriter:
             for job in todo:
                 change = job.bulk if bulk else job.index
                 assert change is not None
-                room -= job.held_bytes if bulk else 0
+                room -= job.held_bytes - job.extent_bytes if bulk else 0
                 try:
                     if room < 0 and not job.frees:
                         raise map_full(self._where)
                     change(txn)
                 except EdgeError as refusal:
                     job.error = refusal
+            if bulk:
+                self._extents.sync()
             txn.commit()
         except BaseException:
             with contextlib.suppress(*FOREIGN):
                 txn.abort()  # a commit that failed has ended the transaction itself
+            self._extents.drop()
             raise
 
-    def _check_readers(self) -> None:
-        for environment in (self._bulk, self._index):
-            environment.reader_check()
+    def _tend(self, *, idle: bool) -> None:
+        """Give back what others have let go of, and after a while what nobody needs now."""
+        now_s = self._clock.tick_s()
+        if now_s - self._tended_s >= _IDLE_S:
+            self._tended_s = now_s
+            self._extents.let_go()
+        if not idle:
+            self._quiet_since_s = now_s
+        elif now_s - self._quiet_since_s >= _QUIET_S:
+            self._quiet_since_s = now_s
+            for environment in (self._bulk, self._index):
+                environment.reader_check()
+            heap.give_back()

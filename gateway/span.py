@@ -1,16 +1,19 @@
 """A stretch of a blob as a body: nothing is read before the moment it is sent."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from content.bao.geometry import SEGMENT_BYTES
+from net.answer import Use, UseFile
 
 
 class LendingBlob(Protocol):
     """What a span needs of a stored blob; `blockstore.Blob` is one."""
 
-    def lend(self, start: int, stop: int, use: Callable[[memoryview], int]) -> int:
-        """Call `use` with the checked bytes [start, stop) of one segment; see `blockstore`."""
+    def lend(self, start: int, stop: int, use: Use, use_file: UseFile | None) -> int:
+        """Call `use`, or `use_file` where they lie in a file, with the checked bytes [start, stop).
+
+        They lie in one segment; see `blockstore`.
+        """
         ...
 
 
@@ -25,12 +28,12 @@ class BlobSpan:
         self._start = start
         self.size_bytes = stop - start
 
-    def lend(self, start: int, use: Callable[[memoryview], int]) -> int:
-        """Call `use` with a view from `start` (within the span) to the end of its segment.
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
+        """Call `use`, or `use_file`, with what lies from `start` (within the span) to the end of its segment.
 
-        Returns what `use` returned. Raises NotFound when the blob was removed meanwhile and
+        Returns what that returned. Raises NotFound when the blob was removed meanwhile and
         BlobDamaged when its bytes no longer check: nothing of them was shown.
         """
         first = self._start + start
         segment_end = first - first % SEGMENT_BYTES + SEGMENT_BYTES
-        return self._blob.lend(first, min(segment_end, self._start + self.size_bytes), use)
+        return self._blob.lend(first, min(segment_end, self._start + self.size_bytes), use, use_file)

@@ -12,6 +12,10 @@ Use = Callable[[memoryview], int]
 """Offered a view that dies with the call; returns how many of its bytes were taken."""
 
 
+UseFile = Callable[[int, int, int], int]
+"""As `Use`, of bytes that lie in a file: its descriptor, the offset of the first, and how many."""
+
+
 class Piece(Protocol):
     """A stretch of body whose bytes are read only at the moment they are sent."""
 
@@ -20,10 +24,11 @@ class Piece(Protocol):
         """Length of the stretch; greater than zero."""
         ...
 
-    def lend(self, start: int, use: Use) -> int:
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
         """Offer `use` the bytes from offset `start` of the stretch on, as many as are at hand.
 
-        At least one byte is offered when `start < size_bytes`. Returns what `use` returned.
+        Where they lie in a file and `use_file` is given, that is called instead. At least one byte is
+        offered when `start < size_bytes`. Returns what was returned.
         Any exception breaks the response off: the client never sees a clean end.
         """
         ...
@@ -68,13 +73,13 @@ class Hit:
     """A memoised 200 to a plain GET, sent without a task, a dict of fields or a copy of the body.
 
     `head`: every field line but Date and Server, Content-Length among them, then the empty line.
-    `lend(start, stop, use)`: offer `use` exactly the bytes [start, stop) of the body; the server
-    never asks across a multiple of `stride_bytes` (a store keeps 256 KiB to a segment). With
-    `size_bytes` 0 it is not called.
+    `lend(start, stop, use, use_file)`: offer exactly the bytes [start, stop) of the body to `use`, or
+    where they lie in a file to `use_file` if there is one; the server never asks across a multiple of
+    `stride_bytes` (a store keeps 256 KiB to a segment). With `size_bytes` 0 it is not called.
     """
 
     head: bytes
     size_bytes: int
-    lend: Callable[[int, int, Use], int]
+    lend: Callable[[int, int, Use, UseFile | None], int]
     kind: str = "blob"
     stride_bytes: int = 262144

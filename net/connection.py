@@ -19,6 +19,7 @@ Made by `net.server`.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
@@ -203,11 +204,11 @@ class Connection:
     def _send_hit(self, hit: Hit, data: bytes) -> None:
         serving = self._serving
         self._hit_head = head = serving.opening.ok + hit.head
-        self._hit_taken = 0
-        size = hit.size_bytes
+        self._hit_taken, size = 0, hit.size_bytes
         try:
             if size:
-                taken = hit.lend(0, size if size < hit.stride_bytes else hit.stride_bytes, self._send_first)
+                use_file = self._send_first_file if self._tls is None else None
+                taken = hit.lend(0, min(size, hit.stride_bytes), self._send_first, use_file)
             else:
                 taken = self._send_first(b"")
         except Exception as error:  # noqa: BLE001  # whatever a body raises
@@ -227,11 +228,14 @@ class Connection:
 
     def _send_first(self, view: Part) -> int:
         """Head and first stretch of a hit in one call; returns how much of both was taken."""
-        try:
-            self._hit_taken = taken = self._sendmsg((self._hit_head, view))
-        except OSError:
-            return 0  # full or broken: `Exchange.pump` meets it again and tells them apart
-        return taken
+        with suppress(OSError):  # full or broken: `Exchange.pump` meets it again and tells them apart
+            self._hit_taken = self._sendmsg((self._hit_head, view))
+        return self._hit_taken
+
+    def _send_first_file(self, fd: int, offset: int, count: int) -> int:
+        with suppress(OSError):
+            self._hit_taken = self._wire.send_file((self._hit_head,), fd, offset, count)
+        return self._hit_taken
 
     def _parsed(self, data: bytes) -> Request:
         """The request of a hit in full, now that more than its target is needed."""

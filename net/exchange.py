@@ -187,7 +187,8 @@ class Exchange:
             wire.write(False)
             return
         try:
-            state = out.pump(wire.sendmsg, self._serving.limits.turn_bytes)
+            send_file = wire.send_file if wire.tls is None else None
+            state = out.pump(wire.sendmsg, self._serving.limits.turn_bytes, send_file)
         except ClientGone:
             self._line.abort()
         except Exception as error:  # noqa: BLE001  # whatever a body raises breaks it off

@@ -10,21 +10,26 @@ Invariants
 Called by `net.connection`.
 """
 
+import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum, auto
 from typing import Final
 
-from net.answer import Answer, Hit, Pause, Piece, Use
+from net.answer import Answer, Hit, Pause, Piece, Use, UseFile
 from net.http1 import Request
 from net.response import LAST_CHUNK, Framing, Opening, framing, head, length_of
 
 Part = bytes | memoryview
 SendMsg = Callable[[Sequence[Part]], int]
+SendFile = Callable[[Sequence[Part], int, int, int], int]
+"""Parts, then a descriptor, an offset and a count: see `net.wire`."""
 
 # Joining head and body saves a system call and a packet; above this the copy costs more.
 _JOIN_BYTES: Final = 65536
 # Far under IOV_MAX (1024); a body of tiny items is sent in more calls.
 _JOIN_PARTS: Final = 64
+# A file system that has no way to lend its pages; its files go as views.
+_NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class ClientGone(Exception):
@@ -49,11 +54,11 @@ class HitPiece:
         self._hit = hit
         self.size_bytes = hit.size_bytes
 
-    def lend(self, start: int, use: Use) -> int:
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
         """See `Piece.lend`; one stride at a time."""
         hit = self._hit
         stop = start - start % hit.stride_bytes + hit.stride_bytes
-        return hit.lend(start, min(stop, hit.size_bytes), use)
+        return hit.lend(start, min(stop, hit.size_bytes), use, use_file)
 
 
 class Outgoing:
@@ -70,6 +75,7 @@ class Outgoing:
         "_parts",
         "_piece",
         "_queued",
+        "_send_file",
         "_sendmsg",
         "account",
         "kind",
@@ -104,6 +110,7 @@ class Outgoing:
         self._blocked = False
         self._gone = False
         self._sendmsg: SendMsg | None = None
+        self._send_file: SendFile | None = None
 
     @classmethod
     def rest_of_hit(cls, hit: Hit, head: bytes, taken_bytes: int) -> "Outgoing":
@@ -137,13 +144,13 @@ class Outgoing:
             self._queued = 0
             self._offset += count
 
-    def pump(self, sendmsg: SendMsg, budget: int) -> Pumped:
+    def pump(self, sendmsg: SendMsg, budget: int, send_file: SendFile | None = None) -> Pumped:
         """Send until all is taken (DONE), the kernel is full (BLOCKED), `budget` bytes went (MORE) or the
         body has to be waited for (PAUSED: `pause` says how; set it to None and pump again).
 
         Raises `ClientGone`, and whatever the body raises.
         """
-        self._sendmsg, self._blocked = sendmsg, False
+        self._sendmsg, self._send_file, self._blocked = sendmsg, send_file, False
         stop = self.taken_bytes + budget
         while self.taken_bytes < stop:
             self._fill()
@@ -168,7 +175,7 @@ class Outgoing:
             close()
 
     def _lend(self, piece: Piece) -> None:
-        piece.lend(self._offset, self._offer)
+        piece.lend(self._offset, self._offer, self._offer_file if self._send_file else None)
         self._settle(piece)
 
     def _settle(self, piece: Piece) -> None:
@@ -186,6 +193,21 @@ class Outgoing:
             raise ValueError("a piece lent nothing")
         before = self._offset
         self.took(self._put([*self._parts, view]))
+        return self._offset - before
+
+    def _offer_file(self, fd: int, offset: int, count: int) -> int:
+        """The `use_file` of a piece: what is queued and a stretch of a file, which is not copied."""
+        assert self._send_file is not None
+        before = self._offset
+        try:
+            self.took(self._send_file(self._parts, fd, offset, count))
+        except (BlockingIOError, InterruptedError):
+            self._blocked = True
+        except OSError as error:
+            if error.errno in _NO_SENDFILE:
+                self._send_file = None
+            else:
+                self._gone = True
         return self._offset - before
 
     def _put(self, parts: Sequence[Part]) -> int:

@@ -6,6 +6,7 @@ closed while it is still watched. Called by `net.connection`.
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -14,6 +15,10 @@ from typing import Final
 from net.tls import TlsSession
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class FileCut(Exception):
+    """A file that was being sent ends before it should."""
 
 
 class Wire:
@@ -87,6 +92,27 @@ class Wire:
     def flush(self) -> bool:
         """Hand over what is held; whether nothing is left. Raises `OSError` when broken."""
         return self.tls is None or self.tls.flush()
+
+    def send_file(self, parts: Sequence[bytes | memoryview], fd: int, offset: int, count: int) -> int:
+        """Send `parts`, then `count` bytes of file `fd` from `offset` on; returns how much the kernel took.
+
+        Of the file it takes pages, not copies; so not under TLS, where bytes are sealed first. Raises
+        OSError as `sendmsg` does, `FileCut` when the file has not so many bytes.
+        """
+        taken = 0
+        if parts:
+            taken = self._sock.sendmsg(parts, (), socket.MSG_MORE)
+            if taken < sum(map(len, parts)):
+                return taken
+        try:
+            moved = os.sendfile(self._sock.fileno(), fd, offset, count)
+        except OSError:
+            if taken:
+                return taken  # the next call meets it again
+            raise
+        if not moved:
+            raise FileCut(f"a file has no byte {offset} any more")
+        return taken + moved
 
     def say(self, data: bytes) -> bool:
         """Send a few bytes (an interim response) between answers; False when they would be torn.

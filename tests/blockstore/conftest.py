@@ -13,6 +13,7 @@ KILL_SAFE = StoreSettings(
     commit_bytes=1 << 20,
     backlog_bytes=2 << 20,
     linger_s=0.01,
+    extent_above_bytes=1 << 19,  # so that sizes that are quick to test lie on both sides
     index_map_bytes=1 << 30,
     bulk_map_bytes=1 << 34,
 )

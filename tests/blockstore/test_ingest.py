@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from blockstore import Put, Root, RootKind, Store
+from blockstore import segment as stored
+from durable import Txn
 from runtime.errors import BlobDamaged, EdgeError, NotFound, QuotaExceeded, StoreFull, Unverified, UsageError
 from tests.blockstore.conftest import KILL_SAFE, HandClock, Opener
 from tests.faults.store_rounds import leaks
@@ -221,18 +223,34 @@ def test_putting_evicted_content_again_brings_it_back(store: Store, content: Con
 
 
 def damage_segment(store: Store, storage_id: int, number: int) -> None:
-    """Flip one bit of the data of a stored segment."""
-    from blockstore import segment as stored  # noqa: PLC0415
-    from durable import Txn  # noqa: PLC0415
-
+    """Flip one bit of the data of a stored segment, wherever it lies."""
     key = stored.KEY.pack(storage_id, number)
+    path = extent_path(store, storage_id)
 
     def flip(txn: Txn) -> None:
+        if path.exists():
+            flip_byte(path, number * 262_144 + 3)
+            return
         value = bytearray(txn.get(key) or b"")
         value[3] ^= 1
         txn.put(key, value)
 
     store.backing.writer.run(bulk=flip)
+
+
+def extent_path(store: Store, storage_id: int) -> Path:
+    """Where the extent of an id lies, as docs/formats/store.md says."""
+    data = store.backing.index.path.parent
+    return data / "extents" / f"{storage_id & 0xFF:02x}" / f"{storage_id:016x}"
+
+
+def flip_byte(path: Path, at: int) -> None:
+    """Flip a bit of the byte at `at`."""
+    with path.open("r+b", buffering=0) as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
 
 
 def leaks_here(store: Store) -> list[str]:

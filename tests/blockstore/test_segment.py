@@ -21,6 +21,29 @@ def test_the_layout_is_frozen() -> None:
     assert value.hex() == "616263" + "03000000" + "0100" + "0100" + "014f93383ad58061" + "406653db2bc49f49"
 
 
+def test_the_layout_of_one_whose_data_lies_apart_is_frozen() -> None:
+    value = stored.sealed_apart(b"abc", b"", 65_536, 0, last=True)
+    assert value.hex() == "03000000" + "0100" + "0300" + "014f93383ad58061" + "a35d4bd069cc558b"
+
+
+@pytest.mark.parametrize("size", [1, 16_384, 16_385, 100_000, 262_144])
+def test_data_that_lies_apart_is_checked_like_any_other(size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    _, nodes = _native.segment(data, 3, False)
+    value = stored.sealed_apart(data, nodes, 70_000, 3, last=False)
+    seed = stored.seed_of(70_000, 3)
+    assert stored.lies_apart(value, size)
+    assert not stored.lies_apart(sealed(size), size)
+    assert stored.data_intact(value, size, seed, data)
+    assert stored.rest_intact(value, size, seed)
+    assert stored.nodes_of(value, size) == nodes
+    assert stored.bitmap_of(value) == stored.full_bitmap(size)
+    assert not stored.data_intact(value, size, seed)
+    assert not stored.data_intact(value, size, seed, data[:-1])
+    assert not stored.data_intact(value, size, seed, bytes([data[0] ^ 1]) + data[1:])
+    assert not stored.rest_intact(sealed(size)[size:], size, seed), "the flag is part of it"
+
+
 @pytest.mark.parametrize("size", [0, 1, 16_384, 16_385, 100_000, 262_143, 262_144])
 def test_a_sealed_segment_is_as_long_as_it_says_and_intact(size: int) -> None:
     value = sealed(size)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import Environment, GroupWriter, Job, Txn
+from durable import Environment, Extents, GroupWriter, Job, Txn
 from runtime.clock import SystemClock
 from runtime.errors import Conflict, EdgeError, Interrupted, StoreFull
 
@@ -24,9 +24,11 @@ class Bench:
     def __init__(self, folder: Path, *, commit_bytes: int = 1 << 20, backlog_bytes: int = 1 << 20) -> None:
         self.bulk = Environment.open(folder / "bulk", map_bytes=1 << 24, max_readers=32)
         self.index = Environment.open(folder / "index", map_bytes=1 << 24, tables=["t"], max_readers=32)
+        self.extents = Extents(folder / "extents", synced=True, announce=lambda: None)
         self.writer = GroupWriter(
             self.bulk,
             self.index,
+            self.extents,
             SystemClock(),
             commit_bytes=commit_bytes,
             backlog_bytes=backlog_bytes,

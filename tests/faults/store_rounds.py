@@ -194,6 +194,10 @@ def leaks(store: Store) -> list[str]:
             if id_of(cursor.key()) not in owned:
                 found.append(f"segment {cursor.key().hex()} belongs to nothing")
             more = cursor.next()
+    for numbers in backing.extents.numbers(0, 1 << 64):
+        found += [f"extent {each:x} belongs to nothing" for each in numbers if each not in owned]
+    if list(backing.index.path.parent.glob("extents/gone/*")):
+        found.append("extents that were let go of still take room")
     if list(backing.ids.alive_path(b"").parent.glob("alive-*")):
         found.append("files of dead processes are left")
     return found

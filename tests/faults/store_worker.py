@@ -17,6 +17,7 @@ SETTINGS = StoreSettings(
     commit_bytes=1 << 20,
     backlog_bytes=2 << 20,
     linger_s=0.01,
+    extent_above_bytes=1 << 19,
     index_map_bytes=1 << 30,
     bulk_map_bytes=1 << 34,
     lease_s=5.0,  # what no root keeps goes within a few rounds; an import takes far less

@@ -17,8 +17,11 @@ from blockstore import segment as stored
 from content.bao import encode
 from durable import Txn
 from runtime.errors import BlobDamaged, EdgeError
+from tests.blockstore.test_ingest import extent_path, leaks_here
 
-SETTINGS = StoreSettings(durability=Durability.NONE, index_map_bytes=1 << 28, bulk_map_bytes=1 << 32)
+SETTINGS = StoreSettings(
+    durability=Durability.NONE, index_map_bytes=1 << 28, bulk_map_bytes=1 << 32, extent_above_bytes=1 << 19
+)
 SIZES = (1, 1500, 40_000, 262_144, 700_000, 70 * 262_144 + 5)  # the last has two chunks of upper nodes
 CONTENT = {size: random.Random(size).randbytes(size) for size in SIZES}
 SEED = int.from_bytes(os.urandom(4), "big")
@@ -47,11 +50,27 @@ def reads(size: int) -> dict[str, Callable[[Blob], bytes]]:
             blob.lend(start, min(size, start + 262_144), keep)
         return b"".join(pieces)
 
+    def from_file(blob: Blob) -> bytes:
+        pieces: list[bytes] = []
+
+        def keep(view: memoryview) -> int:
+            pieces.append(bytes(view))
+            return len(view)
+
+        def keep_file(fd: int, offset: int, count: int) -> int:
+            pieces.append(os.pread(fd, count, offset))
+            return count
+
+        for start in range(0, size, 262_144):
+            blob.lend(start, min(size, start + 262_144), keep, keep_file)
+        return b"".join(pieces)
+
     def by_segment(blob: Blob) -> bytes:
         return b"".join(blob.segment(index)[0] for index in range(max(1, -(-size // 262_144))))
 
     return {
         "lend": lent,
+        "lend as a file": from_file,
         "read": lambda blob: blob.read(0, size),
         "segment": by_segment,
         "combined": lambda blob: b"".join(encode.combined_pieces(blob)),
@@ -70,8 +89,13 @@ def good(folder: Path) -> dict[tuple[int, str], bytes]:
 
 
 def rows(store: Store) -> Iterator[tuple[str, bytes, bytes]]:
-    """Every value at rest that belongs to content: (table, key, value)."""
+    """Everything at rest that belongs to content: (table, key, value), and segments in extents alike."""
     backing = store.backing
+    for numbers in backing.extents.numbers(0, 1 << 64):
+        for storage_id in numbers:
+            data = extent_path(store, storage_id).read_bytes()
+            for number, start in enumerate(range(0, len(data), 262_144)):
+                yield "extent", stored.KEY.pack(storage_id, number), data[start : start + 262_144]
     with backing.bulk.reading() as txn:
         cursor = txn.cursor()
         more = cursor.first()
@@ -89,7 +113,12 @@ def rows(store: Store) -> Iterator[tuple[str, bytes, bytes]]:
 
 
 def write(store: Store, table: str, key: bytes, value: bytes) -> None:
-    if table == "bulk":
+    if table == "extent":
+        storage_id, number = stored.KEY.unpack(key)
+        with extent_path(store, storage_id).open("r+b", buffering=0) as file:
+            file.seek(number * 262_144)
+            file.write(value)
+    elif table == "bulk":
         store.backing.writer.run(bulk=lambda txn: put(txn, key, value, None))
     else:
         store.backing.writer.run(index=lambda txn: put(txn, key, value, store.backing.index.tables[table]))
@@ -133,12 +162,18 @@ def test_a_flipped_bit_in_any_stored_value_is_found_before_a_byte_of_it_leaves(
         everything = list(rows(store))
         sizes = {stat.hash: stat.size_bytes for stat in store.list()}
     for table, key, value in everything:
-        if table == "bulk" and int.from_bytes(key[8:], "big") in range(3, 68) and rng.random() < 0.9:
+        if (
+            table in ("bulk", "extent")
+            and int.from_bytes(key[8:], "big") in range(3, 68)
+            and rng.random() < 0.9
+        ):
             continue  # the large blob's middle segments: a sample, the rest is alike
         with Store.open(folder, SETTINGS) as store:
             root = owner(store, table, key)
             size = sizes[root]
-            data_bytes = min(262_144, max(0, len(value) - 24)) if table == "bulk" else 0
+            data_bytes = len(value) if table == "extent" else 0
+            if table == "bulk" and not stored.lies_apart(value, min(size, 262_144)):
+                data_bytes = min(262_144, max(0, len(value) - 24))
             places = {"anywhere": rng.randrange(len(value) * 8)}
             if data_bytes:
                 places["data"] = rng.randrange(min(data_bytes, size) * 8)
@@ -148,7 +183,7 @@ def test_a_flipped_bit_in_any_stored_value_is_found_before_a_byte_of_it_leaves(
                 write(store, table, key, bytes(broken))
                 refused = look(store, root, size, good)
                 if place == "data":
-                    assert refused >= 6, f"only {refused} of 7 ways noticed (seed {SEED})"
+                    assert refused >= 7, f"only {refused} of 8 ways noticed (seed {SEED})"
                 else:
                     assert refused >= 1, f"bit {bit} of {table} {key.hex()} went unnoticed (seed {SEED})"
                 if table != "blobs":
@@ -171,7 +206,13 @@ def test_a_segment_whose_checksums_were_made_to_fit_is_found_on_the_first_read_s
         data, nodes = blob.segment(number)
         wrong = bytearray(data)
         wrong[len(data) // 2] ^= 1
-        write(store, "bulk", key, bytes(stored.sealed(wrong, nodes, blob.storage_id, number, last=True)))
+        if blob.lies_apart:
+            rest = stored.sealed_apart(wrong, nodes, blob.storage_id, number, last=True)
+            write(store, "extent", key, bytes(wrong))
+            write(store, "bulk", key, rest)
+        else:
+            sealed = stored.sealed(bytearray(wrong), nodes, blob.storage_id, number, last=True)
+            write(store, "bulk", key, bytes(sealed))
     for name, read in reads(size).items():
         with Store.open(folder, SETTINGS) as store:
             if name == "outboard" and size <= 16_384:
@@ -180,23 +221,50 @@ def test_a_segment_whose_checksums_were_made_to_fit_is_found_on_the_first_read_s
                 read(store.blob(root))
     with Store.open(folder, SETTINGS) as store:
         write(store, "bulk", key, value)
+        if blob.lies_apart:
+            write(store, "extent", key, data)
         assert look(store, root, size, good) == 0
 
 
-def test_a_bit_flipped_in_the_file_itself_is_found(tmp_path: Path) -> None:
-    content = random.Random(5).randbytes(300_000)
+@pytest.mark.parametrize("size", [300_000, 600_000], ids=["in bulk", "in an extent"])
+def test_a_bit_flipped_in_the_file_itself_is_found(tmp_path: Path, size: int) -> None:
+    content = random.Random(5).randbytes(size)
     with Store.open(tmp_path / "data", SETTINGS) as store:
         root = store.put_bytes(content).root
-    path = tmp_path / "data" / "bulk" / "data.mdb"
+        path = extent_path(store, store.blob(root).storage_id)
+    if size == 300_000:
+        path = tmp_path / "data" / "bulk" / "data.mdb"
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as view:
         at = view.find(content[100_000:100_064])
-        assert at > 0
+        assert at >= 0
         view[at + 5] ^= 2
     with Store.open(tmp_path / "data", SETTINGS) as store:
         blob = store.blob(root)
         with pytest.raises(BlobDamaged):
             blob.read(0, 1)
-        assert blob.read(262_144, 300_000) == content[262_144:]
+        assert blob.read(262_144, size) == content[262_144:]
+
+
+@pytest.mark.parametrize("left", [None, 0, 100_000, 550_000], ids=["gone", "empty", "cut", "cut late"])
+def test_an_extent_that_was_cut_short_is_damage_and_no_crash(tmp_path: Path, left: int | None) -> None:
+    content = random.Random(6).randbytes(600_000)
+    with Store.open(tmp_path / "data", SETTINGS) as store:
+        root = store.put_bytes(content).root
+        blob = store.blob(root)
+        assert blob.read(0, 600_000) == content  # it is open and mapped from here on
+        path = extent_path(store, blob.storage_id)
+        if left is None:
+            path.unlink()
+            store.backing.extents.let_go()
+        else:
+            os.truncate(path, left)
+        with pytest.raises(BlobDamaged, match="is missing"):
+            blob.read(0, 600_000)
+        assert not store.verify(root).intact
+        assert not store.put_bytes(content).already
+        assert store.blob(root).read(0, 600_000) == content
+        store.sweep()
+        assert leaks_here(store) == []
 
 
 def test_a_damaged_index_row_harms_no_other_blob_and_is_healed_by_a_put(tmp_path: Path) -> None:

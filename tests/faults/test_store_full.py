@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,13 @@ SMALL_MAP = StoreSettings(
     durability=Durability.NONE,
     commit_bytes=1 << 20,
     backlog_bytes=2 << 20,
+    extent_above_bytes=1 << 30,  # extents take no room in the map
     bulk_map_bytes=8 << 20,
     index_map_bytes=4 << 20,
 )
-SMALL_DISK = StoreSettings(commit_bytes=1 << 20, backlog_bytes=2 << 20, max_readers=64)
+SMALL_DISK = StoreSettings(
+    commit_bytes=1 << 20, backlog_bytes=2 << 20, max_readers=64, extent_above_bytes=1 << 19
+)
 DISK_BYTES = 16 << 20
 
 
@@ -154,6 +158,28 @@ def test_a_full_disk_is_store_full_and_the_store_stays_usable(small_disk: Path, 
         check_usable(store, names)
     with Store.open(small_disk / "data", SMALL_DISK) as store:
         assert all(store.verify(stat.hash).intact for stat in store.list())
+
+
+def test_a_blob_larger_than_the_disk_leaves_nothing(small_disk: Path) -> None:
+    with Store.open(small_disk / "data", SMALL_DISK) as store:
+        kept = store.put_bytes(random.Random(1).randbytes(900_000)).root
+        with pytest.raises(StoreFull), store.ingest() as ingest:
+            for number in range(300):
+                ingest.write(random.Random(number).randbytes(100_000))
+            ingest.finish()
+        store.sweep()
+        assert leaks_here(store) == []
+        store.backing.writer.run(index=lambda _: None)  # its thread may be in the middle of unlinking
+        assert shutil.disk_usage(small_disk).used < 4 << 20
+        assert [stat.hash for stat in store.list()] == [kept]
+        again = store.put_bytes(random.Random(9).randbytes(9 << 20)).root
+        assert store.verify(again).intact
+
+
+def test_an_extent_takes_no_room_in_the_map(tmp_path: Path) -> None:
+    content = random.Random(3).randbytes(20 << 20)
+    with Store.open(tmp_path / "data", replace(SMALL_MAP, extent_above_bytes=1 << 19)) as store:
+        assert store.verify(store.put_bytes(content).root).intact
 
 
 def test_opening_a_store_on_a_full_disk_fails_clearly_or_works(small_disk: Path) -> None:

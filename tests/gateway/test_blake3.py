@@ -17,6 +17,7 @@ from tests.appliance import Node, Reply, ask, edge_json, token
 
 SMALL = b"hello, edge\n"
 LARGE = bytes(i * i % 251 for i in range(1 << 20)) + b"tail"  # four segments and four bytes
+HUGE = LARGE * 3  # in an extent
 
 
 def root_of(data: bytes) -> bytes:
@@ -30,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def node(data: Path) -> Iterator[Node]:
-    for content in (SMALL, LARGE, b""):
+    for content in (SMALL, LARGE, HUGE, b""):
         assert edge_json(data, "put", "-", stdin=content)["blake3"] == root_of(content).hex()
     with Node(data, "--workers", "1") as running:
         yield running
@@ -40,7 +41,7 @@ def of(content: bytes) -> str:
     return f"/blake3/{root_of(content).hex()}"
 
 
-@pytest.mark.parametrize("content", [SMALL, LARGE, b""], ids=["small", "large", "empty"])
+@pytest.mark.parametrize("content", [SMALL, LARGE, HUGE, b""], ids=["small", "large", "huge", "empty"])
 def test_a_blob_is_served_whole_under_every_name(node: Node, content: bytes) -> None:
     root = root_of(content)
     for name in (root.hex(), root.hex().upper(), names.cid(root), "f" + root.hex(), "f1e20" + root.hex()):
@@ -103,8 +104,19 @@ def test_a_single_range_is_a_206_of_exactly_those_bytes(
     assert reply.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{len(LARGE)}"
 
 
-def test_several_ranges_come_as_multipart_in_the_clients_order(node: Node) -> None:
-    reply = node.get(of(LARGE), {"Range": "bytes=262140-262150, 0-3,-2"})
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [(0, 1), (0, len(HUGE)), (262_143, 262_145), (1_000_000, 2_500_001), (len(HUGE) - 5, len(HUGE))],
+)
+def test_a_range_of_an_extent_is_exactly_those_bytes(node: Node, start: int, stop: int) -> None:
+    reply = node.get(of(HUGE), {"Range": f"bytes={start}-{stop - 1}"})
+    assert (reply.status, reply.body) == (206, HUGE[start:stop])
+    assert node.request("HEAD", of(HUGE)).headers["Content-Length"] == str(len(HUGE))
+
+
+@pytest.mark.parametrize("content", [LARGE, HUGE], ids=["in bulk", "in an extent"])
+def test_several_ranges_come_as_multipart_in_the_clients_order(node: Node, content: bytes) -> None:
+    reply = node.get(of(content), {"Range": "bytes=262140-262150, 0-3,-2"})
     assert reply.status == 206
     message = BytesParser().parsebytes(
         b"Content-Type: " + reply.headers["Content-Type"].encode() + b"\r\n\r\n" + reply.body
@@ -114,11 +126,11 @@ def test_several_ranges_come_as_multipart_in_the_clients_order(node: Node) -> No
     shown = [
         (part["Content-Range"], part.get_payload(decode=True)) for part in parts if isinstance(part, Message)
     ]
-    size = len(LARGE)
+    size = len(content)
     assert shown == [
-        (f"bytes 262140-262150/{size}", LARGE[262140:262151]),
-        (f"bytes 0-3/{size}", LARGE[:4]),
-        (f"bytes {size - 2}-{size - 1}/{size}", LARGE[-2:]),
+        (f"bytes 262140-262150/{size}", content[262140:262151]),
+        (f"bytes 0-3/{size}", content[:4]),
+        (f"bytes {size - 2}-{size - 1}/{size}", content[-2:]),
     ]
     assert "Content-Range" not in reply.headers
 
@@ -165,7 +177,7 @@ def joined(pieces: dict[int, bytes]) -> bytes:
     return b"".join(pieces[offset] for offset in sorted(pieces))
 
 
-@pytest.mark.parametrize("content", [SMALL, LARGE, b""], ids=["small", "large", "empty"])
+@pytest.mark.parametrize("content", [SMALL, LARGE, HUGE, b""], ids=["small", "large", "huge", "empty"])
 def test_every_proof_form_proves_the_content(node: Node, content: bytes) -> None:
     root = root_of(content)
     combined = node.get(of(content) + "?format=bao")

@@ -1,6 +1,7 @@
 """An App in memory, a meter and a clock that tests read and move, and a client that sees raw bytes."""
 
 import asyncio
+import os
 import socket
 import struct
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 import uvloop
 
 from net.access_log import AccessLog
-from net.answer import Answer, Hit, Use
+from net.answer import Answer, Hit, Use, UseFile
 from net.app import BodyReader, HotPath
 from net.http1 import Request
 from net.limits import HttpLimits
@@ -83,7 +84,7 @@ class Bytes:
     def size_bytes(self) -> int:
         return len(self.data)
 
-    def lend(self, start: int, use: Use) -> int:
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
         if self.fail_at is not None and start >= self.fail_at:
             raise self.error
         taken = use(memoryview(self.data)[start : start + self.stride])
@@ -91,7 +92,7 @@ class Bytes:
         return taken
 
     def hit(self, fields: bytes = b"") -> Hit:
-        def lend(start: int, stop: int, use: Use) -> int:
+        def lend(start: int, stop: int, use: Use, use_file: UseFile | None) -> int:
             assert start // self.stride == (stop - 1) // self.stride, "asked across a stride"
             if self.fail_at is not None and start >= self.fail_at:
                 raise self.error
@@ -99,6 +100,40 @@ class Bytes:
 
         head = fields + b"Content-Length: %d\r\n\r\n" % len(self.data)
         return Hit(head, len(self.data), lend, stride_bytes=self.stride)
+
+
+class Filed(Bytes):
+    """`Bytes` that lie in a file, from byte 100 of it on; `lent` counts what went as file and as view."""
+
+    def __init__(self, data: bytes, *, stride: int = 65536, fail_at: int | None = None) -> None:
+        super().__init__(data, stride=stride, fail_at=fail_at)
+        self.fd = os.memfd_create("filed")
+        os.truncate(self.fd, 100)
+        assert os.pwrite(self.fd, data, 100) == len(data)
+        self.lent: Counter[str] = Counter()
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
+        return super().lend(start, self.choose(use, use_file, start))
+
+    def choose(self, use: Use, use_file: UseFile | None, start: int) -> Use:
+        """A `use` that hands `use_file` the place of what it was given, if there is one."""
+
+        def chosen(view: memoryview) -> int:
+            self.lent["file" if use_file else "view"] += 1
+            return use_file(self.fd, 100 + start, len(view)) if use_file else use(view)
+
+        return chosen
+
+    def hit(self, fields: bytes = b"") -> Hit:
+        plain = super().hit(fields)
+
+        def lend(start: int, stop: int, use: Use, use_file: UseFile | None) -> int:
+            return plain.lend(start, stop, self.choose(use, use_file, start), None)
+
+        return Hit(plain.head, plain.size_bytes, lend, stride_bytes=self.stride)
 
 
 Decision = Callable[[Request], Answer]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from net.answer import Answer, Hit, Use
+from net.answer import Answer, Hit, Use, UseFile
 from net.http1 import Request
 from runtime.errors import Busy, NotFound, Unauthenticated
 from tests.net.memory_app import Bytes, MemoryApp, get, run, served, until
@@ -80,9 +80,9 @@ def test_a_hit_whose_loan_fails_after_bytes_left_is_never_followed_by_an_error_a
         hit = piece.hit()
         lend, calls = hit.lend, []
 
-        def closes_badly(start: int, stop: int, use: Use) -> int:
+        def closes_badly(start: int, stop: int, use: Use, use_file: UseFile | None) -> int:
             calls.append(start)
-            lend(start, stop, use)
+            lend(start, stop, use, use_file)
             raise NotFound("the transaction would not close")
 
         hit.lend = closes_badly

@@ -11,15 +11,28 @@ import pytest
 from tests.appliance import Node, ask, edge, edge_json
 
 CONTENT = random.Random(5).randbytes((1 << 20) + 777)  # five segments
+IN_EXTENT = random.Random(6).randbytes((3 << 20) + 777)  # thirteen, in a file of their own
 OTHER = b"another blob, untouched"
-PLACES = {"first segment": 1000, "middle segment": 600_000, "last segment": (1 << 20) + 700}
+PLACES = {
+    "first segment": (CONTENT, 1000),
+    "middle segment": (CONTENT, 600_000),
+    "last segment": (CONTENT, (1 << 20) + 700),
+    "first segment of an extent": (IN_EXTENT, 1000),
+    "middle segment of an extent": (IN_EXTENT, 600_000),
+    "last segment of an extent": (IN_EXTENT, (3 << 20) + 700),
+}
 
 
-def flip(path: Path, needle: bytes) -> None:
-    """Flip one bit wherever a file holds `needle`: the live page, and old copies of it if there are any."""
+def flip(data: Path, needle: bytes) -> None:
+    """Flip one bit wherever `needle` lies at rest: the live page, and old copies of it if there are any."""
+    files = [data / "bulk" / "data.mdb", *data.glob("extents/*/*")]
+    assert sum(flip_in(path, needle) for path in files) > 0
+
+
+def flip_in(path: Path, needle: bytes) -> bool:
     raw = path.read_bytes()
     at = raw.find(needle)
-    assert at >= 0
+    found = at >= 0
     with path.open("r+b") as file:
         while at >= 0:
             file.seek(at)
@@ -27,14 +40,16 @@ def flip(path: Path, needle: bytes) -> None:
             at = raw.find(needle, at + 1)
         file.flush()
         os.fsync(file.fileno())
+    return found
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[tuple[Node, str, str]]:
+def node(tmp_path: Path) -> Iterator[tuple[Node, dict[bytes, str]]]:
     data = tmp_path / "data"
-    paths = [f"/blake3/{edge_json(data, 'put', '-', stdin=each)['blake3']}" for each in (CONTENT, OTHER)]
+    everything = (CONTENT, IN_EXTENT, OTHER)
+    paths = {each: f"/blake3/{edge_json(data, 'put', '-', stdin=each)['blake3']}" for each in everything}
     with Node(data, "--workers", "1") as running:
-        yield running, paths[0], paths[1]
+        yield running, paths
 
 
 def served_prefix(node: Node, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes, bool]:
@@ -58,22 +73,24 @@ def served_prefix(node: Node, path: str, headers: dict[str, str] | None = None) 
 @pytest.mark.parametrize("warm", [False, True], ids=["first read", "after good reads"])
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
 def test_no_read_path_lets_a_flipped_bit_out(
-    node: tuple[Node, str, str], place: int, warm: bool, tmp_path: Path
+    node: tuple[Node, dict[bytes, str]], place: tuple[bytes, int], warm: bool, tmp_path: Path
 ) -> None:
-    running, path, other = node
+    running, paths = node
+    (content, at_byte), other = place, paths[OTHER]
+    path = paths[content]
     if warm:
-        assert running.get(path).body == CONTENT
+        assert running.get(path).body == content
         assert running.get(path + "?format=bao").status == 200
-    flip(tmp_path / "data" / "bulk" / "data.mdb", CONTENT[place : place + 40])
+    flip(tmp_path / "data", content[at_byte : at_byte + 40])
 
     status, body, whole = served_prefix(running, path)
     assert not (status == 200 and whole)
-    assert CONTENT.startswith(body) or status == 500
-    near = {"Range": f"bytes={place - 10}-{place + 10}"}
+    assert content.startswith(body) or status == 500
+    near = {"Range": f"bytes={at_byte - 10}-{at_byte + 10}"}
     status, body, whole = served_prefix(running, path, near)
     assert status != 206 or not whole
-    assert body in CONTENT or status == 500
-    at = f"entity-bytes={place}:{place}"
+    assert body in content or status == 500
+    at = f"entity-bytes={at_byte}:{at_byte}"
     for query in ("format=bao", f"format=bao&{at}", f"format=bao-chunk&{at}"):
         status, _, whole = served_prefix(running, f"{path}?{query}")
         assert not (status == 200 and whole)
@@ -85,21 +102,24 @@ def test_no_read_path_lets_a_flipped_bit_out(
     assert edge(tmp_path / "data", "verify", hash_text).returncode == 4
     got = edge(tmp_path / "data", "get", hash_text)
     assert got.returncode == 8
-    assert CONTENT.startswith(got.stdout)
+    assert content.startswith(got.stdout)
     assert edge(tmp_path / "data", "scrub").returncode == 8
     assert running.get("/api/v1/damage", which="admin").json()["damage"]
 
-    assert edge_json(tmp_path / "data", "put", "-", stdin=CONTENT)["blake3"] == hash_text
-    assert running.get(path).body == CONTENT
+    assert edge_json(tmp_path / "data", "put", "-", stdin=content)["blake3"] == hash_text
+    assert running.get(path).body == content
     assert edge(tmp_path / "data", "verify", hash_text).returncode == 0
     assert edge(tmp_path / "data", "scrub").returncode == 0
 
 
-def test_a_flipped_bit_in_the_tree_is_found_by_proofs(node: tuple[Node, str, str], tmp_path: Path) -> None:
-    running, path, _ = node
+@pytest.mark.parametrize("content", [CONTENT, IN_EXTENT], ids=["in bulk", "in an extent"])
+def test_a_flipped_bit_in_the_tree_is_found_by_proofs(
+    node: tuple[Node, dict[bytes, str]], content: bytes, tmp_path: Path
+) -> None:
+    running, path = node[0], node[1][content]
     outboard = running.get(path + "?format=bao-outboard").body
-    lower = outboard[8 + 64 * 4 :][:64]  # the first node of the first segment, below four upper nodes at most
-    flip(tmp_path / "data" / "bulk" / "data.mdb", lower[:40])
+    lower = outboard[8 + 64 * 5 :][:64]  # a node of the first segment, below five upper nodes at most
+    flip(tmp_path / "data", lower[:40])
     for query in ("?format=bao", "?format=bao-outboard", "?format=bao-chunk&entity-bytes=0:20000"):
         status, _, whole = served_prefix(running, path + query)
         assert not (status == 200 and whole)
