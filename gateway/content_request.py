@@ -1,6 +1,8 @@
 """What a request for content asks: host, namespace, path and query, understood. Pure."""
 
+import re
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from content.block import BlockReader
@@ -11,6 +13,8 @@ from gateway.hosts import Site
 from gateway.ports import DagStore, Deny, Fetcher
 from net.http1 import Request
 from runtime.errors import BadRequest
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ def split_path(raw: str) -> tuple[str, ...]:
 
 def encoded(segment: str) -> str:
     """A segment as it stands in a URL."""
+    if _PLAIN.fullmatch(segment):
+        return segment  # nearly all there are, and `quote` takes 10 us
     return quote(segment.encode("utf-8", "surrogateescape"), safe="!$&'()*+,;=:@~-._")
 
 
