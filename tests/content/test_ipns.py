@@ -113,6 +113,52 @@ def test_a_record_that_nobody_could_read_is_not_made(sequence: int, expires_s: f
         ipns.create(key, sign, VALUE, sequence=sequence, expires_s=expires_s, ttl_s=ttl_s)
 
 
+def v1_fields(key: bytes, sign: Callable[[bytes], bytes], **changed: bytes | int) -> list[bytes]:
+    """The fields of version 1 of a sound record, but for `changed`."""
+    said: dict[str, bytes | int] = {
+        "value": VALUE.encode(),
+        "validity": b"2100-01-01T00:00:00.000000001Z",
+        "validity_type": 0,
+        "sequence": 1,
+        "ttl": 60,
+    }
+    said |= changed
+    signature = sign(VALUE.encode() + b"2100-01-01T00:00:00.000000001Z" + b"0")
+    numbers = {"value": 1, "validity_type": 3, "validity": 4, "sequence": 5, "ttl": 6}
+    fields = [b"\x12" + varint.encode(len(signature)) + signature]
+    for name, told in said.items():
+        number = numbers[name]
+        if isinstance(told, bytes):
+            fields.append(varint.encode(number << 3 | 2) + varint.encode(len(told)) + told)
+        else:
+            fields.append(varint.encode(number << 3) + varint.encode(told))
+    return fields
+
+
+def test_a_record_of_the_first_version_alone_is_refused() -> None:
+    key, sign = signer("ed25519")
+    name = Cid.v1(codecs.LIBP2P_KEY, public_key.decode(key).name)
+    with pytest.raises(Unverified, match="no V2 signature"):
+        ipns.verified(name, b"".join(v1_fields(key, sign)), NOW_S)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"value": b"/ipfs/bafkqaab"}, {"value": b""}, {"validity": b"2100-01-01T00:00:01Z"}, {"sequence": 2},
+        {"ttl": 61}, {"validity_type": 1},
+    ],
+)  # fmt: skip
+def test_fields_of_the_first_version_that_say_something_else_are_refused(
+    changed: dict[str, bytes | int],
+) -> None:
+    key, sign = signer("ed25519")
+    name, second = signed()
+    assert ipns.verified(name, second + b"".join(v1_fields(key, sign)), NOW_S).sequence == 1
+    with pytest.raises(Unverified, match="something else than its signed data"):
+        ipns.verified(name, second + b"".join(v1_fields(key, sign, **changed)), NOW_S)
+
+
 def test_another_key_is_refused() -> None:
     key, sign = signer("ed25519")
     other, _ = signer("ed25519")
