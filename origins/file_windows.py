@@ -9,6 +9,7 @@ reader leaves, nothing is asked for beyond the windows under way.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterator
 from typing import Final
@@ -23,7 +24,7 @@ from origins.fills import OneFetch
 from origins.looking import Looking
 from origins.sources import Sources
 from origins.trustless import Gain, NoCars, Trustless
-from runtime.errors import EdgeError, Unreachable
+from runtime.errors import EdgeError, TooManyRequests, Unreachable
 
 log = logging.getLogger("fleek.origins")
 
@@ -81,7 +82,8 @@ class FileWindows:
         for ahead in range(1, _AHEAD + 1):
             at = (start // WINDOW_BYTES + ahead) * WINDOW_BYTES
             if at < stop and first_missing(self._dag, cid, at, at + 1) is not None:
-                self._window(cid, at, stop)
+                with contextlib.suppress(TooManyRequests):  # a wish: what is being read is not broken off
+                    self._window(cid, at, stop)
 
     def _window(self, cid: Cid, start: int, stop: int) -> "asyncio.Task[None]":
         """The fetch of the window at `start`, from there to its end or to `stop`."""

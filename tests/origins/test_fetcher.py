@@ -1,6 +1,7 @@
 """The fetcher against sources that are honest, slow, broken or lying; over real sockets, in one process."""
 
 import asyncio
+import json
 import random
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from content.cid import RAW, Cid
 from content.unixfs.build_directory import Entry, build_directory
 from content.unixfs.profile import UNIXFS_V1_2025
 from origins.file_windows import WINDOW_BYTES
-from runtime.errors import EdgeError, NotFound, Unreachable
+from runtime.errors import EdgeError, NotFound, TooManyRequests, Unreachable
 from tests.origins.fetching import fetching, run
 from tests.origins.trustless_source import (
     CAR_TYPE,
@@ -458,5 +459,56 @@ def test_a_block_of_other_bytes_is_not_kept(tmp_path: Path) -> None:
                 await here.fetcher.block(ONE.cid)
             assert not here.dag.has(ONE.cid)
             assert here.counted("fleek_origin_failures_total", ("why", "lied")) == 1
+
+    run(test())
+
+
+def test_when_too_many_wait_more_are_refused_and_reading_ahead_is_left_out(tmp_path: Path) -> None:
+    def stalls(source: Source, asked: Asked) -> Response:
+        answer = source.honest(asked)
+        answer.stall_at = 0
+        return answer
+
+    async def test() -> None:
+        waiting = [Block.sealed(RAW, bytes([number])) for number in range(64)]
+        held = {block.cid.multihash: block for block in waiting}
+        async with (
+            serving(Source(held, stalls)) as source,
+            fetching(tmp_path / "d", source, max_fetches=1) as here,
+        ):
+            here.dag.put([BIG_BLOCKS[BIG_ROOT.multihash]])
+            tasks = [asyncio.create_task(here.fetcher.block(block.cid)) for block in waiting]
+            while not source.asked:
+                await asyncio.sleep(0.01)
+            with pytest.raises(TooManyRequests):
+                await here.fetcher.block(ONE.cid)
+            here.fetcher.passed(BIG_ROOT, 0, WINDOW_BYTES, len(BIG))  # a body on its way is not broken off
+            source.go_on.set()
+            await asyncio.gather(*tasks)
+
+    run(test())
+
+
+def test_who_provides_a_root_is_asked_for_what_is_below_it(tmp_path: Path) -> None:
+    """Routers often know the provider of a root alone."""
+
+    async def test() -> None:
+        async with serving(Source(dict(BLOCKS))) as provider:
+            port = provider.url.rpartition(":")[2]
+            record = {"Schema": "peer", "ID": "x", "Addrs": [f"/ip4/127.0.0.1/tcp/{port}/http"]}
+
+            def routes(source: Source, asked: Asked) -> Response:
+                known = [record] if asked.cid == ROOT else []
+                lines = b"".join(json.dumps(each).encode() + b"\n" for each in known)
+                return Response(fields={"Content-Type": "application/x-ndjson"}, body=lines)
+
+            async with (
+                serving(Source({}, routes)) as router,
+                fetching(tmp_path / "d", routers=(router.url,)) as here,
+            ):
+                await here.fetcher.block(ROOT)
+                for block in BLOCKS.values():
+                    await here.fetcher.block(block.cid)
+                assert len(router.asked) == 1
 
     run(test())

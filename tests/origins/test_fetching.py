@@ -15,7 +15,7 @@ import pytest
 from content.block import Block
 from content.cid import RAW
 from origins.fills import Fills
-from origins.provider_records import base_url, providers
+from origins.provider_records import PROVIDERS_MAX, base_url, providers
 from origins.scores import Scores
 from tests.appliance import Node, edge
 
@@ -217,7 +217,16 @@ def test_provider_records_are_read_with_care() -> None:
         "ID": "x",
         "Addrs": ["/ip4/1.2.3.4/tcp/80/http", "/dns/a.b/tcp/443/tls/http", "/ip4/1.2.3.4/udp/1/quic"],
     }
-    assert providers(json.dumps({"Providers": [record]}).encode()) == ["http://1.2.3.4:80", "https://a.b:443"]
+    found = ["http://1.2.3.4:80", "https://a.b:443"]
+    assert providers(json.dumps({"Providers": [record]}).encode()) == found
+    line = json.dumps(record).encode()
+    assert (
+        providers(line) == providers(line + b"\n") == providers(b"\n{broken\n" + line + b"\n" + line) == found
+    )
+    assert providers(json.dumps({**record, "Protocols": ["transport-bitswap"]}).encode()) == []
+    many = [{**record, "Addrs": [f"/dns/h{number}.example/tcp/443/https"]} for number in range(200)]
+    assert len(providers(json.dumps({"Providers": many}).encode())) == PROVIDERS_MAX
+    assert providers(b"[" * 100_000) == []
     for broken in (
         b"",
         b"[]",
