@@ -97,7 +97,7 @@ $(FUZZ_DEPS): requirements-fuzz.lock $(DEPS)
 	@touch $@
 
 fuzz: setup $(FUZZ_DEPS) ## coverage-guided fuzzing of one parser [TARGET=name SECONDS=60 | RUNS=n]
-	@$(PY) -m tests.fuzz "$(TARGET)" --seconds $(SECONDS) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+	@$(PY) -m tests.fuzz "$(TARGET)" $(if $(RUNS),--runs $(RUNS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 mutants: setup ## break the code on purpose, patch by patch: a test must notice each [ONLY=word]
 	@$(PY) -m tests.mutants $(ONLY)
