@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from durable import heap
+from durable.ballast import Ballast
 from durable.environment import Environment
 from durable.errors import FOREIGN, map_full, translated
 from durable.extents import Extents
@@ -86,6 +87,8 @@ class GroupWriter:
         self._clock = clock
         self._tended_s = self._quiet_since_s = clock.tick_s()
         self._where = str(index.path.parent)
+        self._ballast = Ballast(index.path.parent)
+        self._ballast.make()
         self._commit_bytes = commit_bytes
         self._backlog_limit = max(backlog_bytes, commit_bytes)
         self._linger_s = linger_s
@@ -219,7 +222,7 @@ class GroupWriter:
         for callback in callbacks:
             callback()
 
-    def _commit(self, batch: list[Job], *, again: bool = False) -> None:
+    def _commit(self, batch: list[Job], *, tries: int = 0) -> None:
         for job in batch:
             job.error = None
         try:
@@ -230,15 +233,21 @@ class GroupWriter:
                 for job in batch:
                     self._commit([job])
                 return
-            if isinstance(translated(error, self._where), StoreFull) and not again:
-                self._bulk.turn_over()
-                self._index.turn_over()
-                self._commit(batch, again=True)
+            if isinstance(translated(error, self._where), StoreFull) and self._made_room(batch[0], tries):
+                self._commit(batch, tries=tries + 1)
                 return
             batch[0].finished(translated(error, self._where))
             return
         for job in batch:
             job.finished(job.error)
+
+    def _made_room(self, job: Job, tries: int) -> bool:
+        """Whether a job that found no room is worth another try: with pages freed before, then the ballast's."""
+        if tries and not (job.frees and self._ballast.give()):
+            return False
+        self._bulk.turn_over()
+        self._index.turn_over()
+        return True
 
     def _run_changes(self, environment: Environment, batch: list[Job], *, bulk: bool) -> None:
         todo = [job for job in batch if job.error is None and (job.bulk if bulk else job.index) is not None]
@@ -276,6 +285,7 @@ class GroupWriter:
             self._quiet_since_s = now_s
         elif now_s - self._quiet_since_s >= _QUIET_S:
             self._quiet_since_s = now_s
+            self._ballast.make()
             for environment in (self._bulk, self._index):
                 environment.reader_check()
             heap.give_back()

@@ -143,12 +143,27 @@ def test_a_map_full_of_dags_leaves_every_pinned_one_whole_and_makes_room_again(
 
 
 @pytest.mark.parametrize("how", ["import", "add"])
-def test_a_disk_full_of_dags_leaves_every_pinned_one_whole(small_disk: Path, how: str) -> None:
-    with Store.open(small_disk / "data", SMALL_DISK) as store:
-        _, pinned = fill_with_dags(store, how)
+def test_a_disk_full_of_dags_leaves_every_pinned_one_whole_and_can_be_emptied(
+    small_disk: Path, how: str
+) -> None:
+    clock = Clock()
+    with Store.open(small_disk / "data", SMALL_DISK, clock) as store:
+        work, pinned = fill_with_dags(store, how)
         assert broken(store, pinned) == []
-    with Store.open(small_disk / "data", SMALL_DISK) as store:
+    with (small_disk / "filler").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(bytes(4096))
+    with Store.open(small_disk / "data", SMALL_DISK, clock) as store:
         assert broken(store, pinned) == []
+        work = DagWork(store, lambda *_: None, "me")
+        kept = {number for number in pinned if number % 4 == 0}
+        for number in pinned - kept:
+            work.unpin_one(number)
+        clock.now += 2 * SMALL_DISK.lease_s
+        store.sweep()
+        assert leaks_here(store) + check_holds(store) + broken(store, kept) == []
+        work.import_one(2000, random.Random(1))
+        assert broken(store, {2000} | kept) == []
 
 
 @pytest.mark.parametrize("size", [3_000, 900_000])
