@@ -242,7 +242,7 @@ class GroupWriter:
             job.finished(job.error)
 
     def _made_room(self, job: Job, tries: int) -> bool:
-        """Whether a job that found no room is worth another try: with pages freed before, then the ballast's."""
+        """Whether a job without room is worth another try: with pages freed before, then with the ballast."""
         if tries and not (job.frees and self._ballast.give()):
             return False
         self._bulk.turn_over()
