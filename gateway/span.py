@@ -9,10 +9,10 @@ from net.answer import Use, UseFile
 class LendingBlob(Protocol):
     """What a span needs of a stored blob; `blockstore.Blob` is one."""
 
-    def lend(self, start: int, stop: int, use: Use, use_file: UseFile | None) -> int:
+    def lend(self, start: int, stop: int, use: Use, use_file: UseFile | None, file_stop: int) -> int:
         """Call `use`, or `use_file` where they lie in a file, with the checked bytes [start, stop).
 
-        They lie in one segment; see `blockstore`.
+        They lie in one segment; `use_file` may be offered more, as far as `file_stop`. See `blockstore`.
         """
         ...
 
@@ -29,11 +29,12 @@ class BlobSpan:
         self.size_bytes = stop - start
 
     def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
-        """Call `use`, or `use_file`, with what lies from `start` (within the span) to the end of its segment.
+        """Call `use` with what lies from `start` (within the span) to the end of its segment, or `use_file`.
 
         Returns what that returned. Raises NotFound when the blob was removed meanwhile and
         BlobDamaged when its bytes no longer check: nothing of them was shown.
         """
         first = self._start + start
         segment_end = first - first % SEGMENT_BYTES + SEGMENT_BYTES
-        return self._blob.lend(first, min(segment_end, self._start + self.size_bytes), use, use_file)
+        stop = self._start + self.size_bytes
+        return self._blob.lend(first, min(segment_end, stop), use, use_file, stop)

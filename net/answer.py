@@ -74,8 +74,9 @@ class Hit:
 
     `head`: every field line but Date and Server, Content-Length among them, then the empty line.
     `lend(start, stop, use, use_file)`: offer exactly the bytes [start, stop) of the body to `use`, or
-    where they lie in a file to `use_file` if there is one; the server never asks across a multiple of
-    `stride_bytes` (a store keeps 256 KiB to a segment). With `size_bytes` 0 it is not called.
+    where they lie in a file to `use_file` if there is one, and then more if there is more; the server
+    never asks across a multiple of `stride_bytes` (a store keeps 256 KiB to a segment). With
+    `size_bytes` 0 it is not called.
     """
 
     head: bytes

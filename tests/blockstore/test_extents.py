@@ -14,7 +14,7 @@ from blockstore import format as store_format
 from blockstore import segment as stored
 from blockstore.hot import hot_entry
 from durable import Job, Txn
-from runtime.errors import NewerFormat, NotFound
+from runtime.errors import BlobDamaged, NewerFormat, NotFound
 from tests.blockstore.conftest import KILL_SAFE, Opener
 from tests.blockstore.test_ingest import damage_segment, extent_path, leaks_here
 
@@ -121,6 +121,41 @@ def test_damage_is_found_before_the_file_is_offered(store: Store, content: Conte
     assert offered == []
 
 
+def test_segments_read_before_are_offered_together_and_none_past_the_end_asked_for(
+    store: Store, content: Content
+) -> None:
+    size = 6 * SEGMENT + 17
+    data = content(size)
+    blob = store.blob(store.put_bytes(data).root)
+    spans: list[tuple[int, int]] = []
+
+    def offer(fd: int, offset: int, count: int) -> int:
+        assert os.pread(fd, count, offset) == data[offset : offset + count]
+        spans.append((offset, offset + count))
+        return count
+
+    def offered(start: int, stop: int, file_stop: int) -> tuple[int, int]:
+        blob.lend(start, stop, len, offer, file_stop)
+        return spans.pop()
+
+    assert offered(0, SEGMENT, size) == (0, SEGMENT), "the next was never proven"
+    blob.read(0, 3 * SEGMENT)
+    assert offered(5, SEGMENT, size) == (5, 3 * SEGMENT)
+    blob.read(0, size)
+    assert offered(5, SEGMENT, size) == (5, 4 * SEGMENT), "a turn, no more"
+    assert offered(4 * SEGMENT, 5 * SEGMENT, size) == (4 * SEGMENT, size)
+    assert offered(6 * SEGMENT + 3, size, size) == (6 * SEGMENT + 3, size)
+    assert offered(0, SEGMENT, 2 * SEGMENT + 1) == (0, 2 * SEGMENT + 1)
+    assert offered(0, SEGMENT, SEGMENT) == (0, SEGMENT)
+    assert offered(0, 10, 10) == (0, 10)
+    assert offered(0, SEGMENT, 0) == (0, SEGMENT)
+    damage_segment(store, blob.storage_id, 2)
+    assert offered(0, SEGMENT, size) == (0, 2 * SEGMENT), "its own turn says what is wrong"
+    with pytest.raises(BlobDamaged):
+        offered(2 * SEGMENT, 3 * SEGMENT, size)
+    assert spans == []
+
+
 def test_such_a_blob_has_no_hot_entry_and_a_small_one_has(store: Store, content: Content) -> None:
     for size, has in ((900_000, False), (300_000, True)):
         blob = store.blob(store.put_bytes(content(size)).root)
@@ -148,9 +183,10 @@ def test_what_is_removed_gives_its_room_back_to_the_disk(
 def test_the_file_stays_until_the_index_has_let_go_of_it(store: Store, content: Content) -> None:
     root = store.put_bytes(content(900_000)).root
     path = path_of(store, root)
-    begin, seen = threading.Event(), list[tuple[bool, bytes | None]]()
+    running, begin, seen = threading.Event(), threading.Event(), list[tuple[bool, bytes | None]]()
 
     def held(txn: Txn) -> None:
+        running.set()
         begin.wait(20)
 
     def look(txn: Txn) -> None:
@@ -158,7 +194,8 @@ def test_the_file_stays_until_the_index_has_let_go_of_it(store: Store, content: 
             row = committed.get(root, db=store.backing.catalog.blobs)
         seen.append((path.exists(), row))
 
-    store.backing.writer.submit(Job(index=held))  # what comes now shares the next commit
+    store.backing.writer.submit(Job(index=held))
+    assert running.wait(20)  # what comes from here on shares the next commit
     removing = threading.Thread(target=store.rm, args=(root,))
     removing.start()
     while not store.backing.writer.queued_jobs:

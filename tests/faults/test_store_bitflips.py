@@ -61,8 +61,9 @@ def reads(size: int) -> dict[str, Callable[[Blob], bytes]]:
             pieces.append(os.pread(fd, count, offset))
             return count
 
-        for start in range(0, size, 262_144):
-            blob.lend(start, min(size, start + 262_144), keep, keep_file)
+        start = 0
+        while start < size:
+            start += blob.lend(start, min(size, start + 262_144), keep, keep_file, size)
         return b"".join(pieces)
 
     def by_segment(blob: Blob) -> bytes:
