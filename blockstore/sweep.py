@@ -59,7 +59,8 @@ class Sweep:
 
     def steps(self) -> Iterator[SweepReport]:
         """Run the sweep; yields the report, the same object, after every step."""
-        self._backing.writer.run(index=lambda _: None)  # what this process gave up before is on record now
+        # what this process gave up before is on record now
+        self._backing.writer.run(index=lambda _: None, frees=True)
         for part in (
             self._blocks,
             self._unrooted,

@@ -55,7 +55,7 @@ def translated(error: BaseException, where: str) -> EdgeError:
     if isinstance(error, _FULL):
         return map_full(where)
     if _disk_is_full(error, where):
-        return StoreFull("the disk is full", where=where, hint="free some space; this write was not kept")
+        return disk_full(where)
     code = getattr(error, "code", getattr(error, "errno", None))
     if code == errno.ENOMEM:
         return StoreFull(
@@ -79,6 +79,11 @@ def map_full(where: str) -> StoreFull:
         where=where,
         hint="remove content and run gc, or raise the map size and restart every process of the store",
     )
+
+
+def disk_full(where: str) -> StoreFull:
+    """The failure of a write for which the disk has no room."""
+    return StoreFull("the disk is full", where=where, hint="free some space; this write was not kept")
 
 
 def _disk_is_full(error: BaseException, where: str) -> bool:

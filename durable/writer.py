@@ -26,7 +26,7 @@ from typing import Final
 from durable import heap
 from durable.ballast import Ballast
 from durable.environment import Environment
-from durable.errors import FOREIGN, map_full, translated
+from durable.errors import FOREIGN, disk_full, map_full, translated
 from durable.extents import Extents
 from durable.transaction import Txn
 from runtime.clock import Clock
@@ -255,14 +255,15 @@ class GroupWriter:
             return
         txn = environment.begin_write()
         try:
-            room = environment.room_bytes(txn)
+            room, disk_room = environment.room_bytes(txn), environment.disk_room_bytes(txn)
             for job in todo:
                 change = job.bulk if bulk else job.index
                 assert change is not None
-                room -= job.held_bytes - job.extent_bytes if bulk else 0
+                taken = job.held_bytes - job.extent_bytes if bulk else 0
+                room, disk_room = room - taken, disk_room - taken
                 try:
-                    if room < 0 and not job.frees:
-                        raise map_full(self._where)
+                    if min(room, disk_room) < 0 and not job.frees:
+                        raise map_full(self._where) if room < 0 else disk_full(self._where)
                     change(txn)
                 except EdgeError as refusal:
                     job.error = refusal

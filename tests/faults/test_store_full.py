@@ -162,6 +162,7 @@ def test_a_disk_full_of_dags_leaves_every_pinned_one_whole_and_can_be_emptied(
         clock.now += 2 * SMALL_DISK.lease_s
         store.sweep()
         assert leaks_here(store) + check_holds(store) + broken(store, kept) == []
+        (small_disk / "filler").unlink()
         work.import_one(2000, random.Random(1))
         assert broken(store, {2000} | kept) == []
 
