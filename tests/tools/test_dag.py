@@ -182,3 +182,11 @@ def test_a_root_that_is_not_here_is_not_found(edge: Edge, flags: list[str]) -> N
     absent = Block.sealed(RAW, b"absent").cid.text()
     result = edge(*flags, absent, "--json")
     assert (result.code, result.error["where"]) == (3, absent)
+
+
+def test_a_file_that_is_no_car_is_named_with_the_place_that_is_wrong(edge: Edge, tmp_path: Path) -> None:
+    broken = tmp_path / "page.car"
+    broken.write_bytes(b"<html>")
+    done = edge("dag", "import", broken)
+    assert done.code == 2
+    assert f"{broken}, byte 0" in done.err

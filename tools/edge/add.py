@@ -20,7 +20,7 @@ from tools.edge.adding import Adding
 from tools.edge.invocation import Invocation, command
 from tools.edge.reading import Keep
 
-# Entries live until their directory is made; looking through them for cycles every 700 costs 3 to 5 % of the CPU
+# Entries live until their directory is made; looking for cycles every 700 of them costs 3 to 5 % of the CPU
 _GC_EVERY = 50_000
 
 

@@ -12,7 +12,7 @@ from content import car
 from content.block import BlockMissing
 from content.cid import Cid
 from content.dag_walk import walk
-from runtime.errors import NotFound, UsageError
+from runtime.errors import BadRequest, NotFound, TooLarge, Unverified, UsageError
 from tools.edge import walk as paths_walk
 from tools.edge.extent import Extent, measured
 from tools.edge.invocation import Invocation, command
@@ -77,11 +77,15 @@ def import_(
 def _import_one(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, ...], ImportReport]:
     reader = car.CarReader()
     with opened(path) as file, Importing(store.dag) as importing:
-        for data in _pieces(file, path):
-            for block in reader.feed(data):
-                importing.add(block)
-            progress.advance(len(data))
-        reader.end()
+        try:
+            for data in _pieces(file, path):
+                for block in reader.feed(data):
+                    importing.add(block)
+                progress.advance(len(data))
+            reader.end()
+        except (BadRequest, TooLarge, Unverified) as error:
+            error.where = f"{path}, {error.where}"
+            raise
         report = importing.finish()
     assert reader.roots is not None, "end() has checked"
     return reader.roots, report
