@@ -8,6 +8,7 @@ silently left out.
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ import pytest
 # Time is judged by benches: a busy machine must not fail a property that holds
 hypothesis.settings.register_profile("fleek", deadline=None)
 hypothesis.settings.load_profile("fleek")
+
+# A shell starts what it runs in the background with SIGINT ignored, and children inherit that: tests that
+# interrupt a command would wait for ever
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What tests/conformance/peers builds; then Debian keeps servers where an ordinary user's PATH does not look
 PEERS = Path(__file__).parent.parent / "build" / "peers"
