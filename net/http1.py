@@ -216,7 +216,8 @@ def _request(method: bytes, target: bytes, tail: Tail) -> Request:
     text = target.decode("ascii")
     fields = tail.fields
     if method == b"CONNECT":
-        if not _AUTHORITY.fullmatch(text) or ":" not in text:
+        host, _, port = text.rpartition(":")  # both, says RFC 9112 §3.2.3
+        if not host or not port.isdigit() or not _AUTHORITY.fullmatch(text):
             raise Refused(400, "the target of CONNECT is not host:port", where=text[:200])
         path, query, fields = "", "", _with_host(text, fields)
     elif text.startswith("/"):

@@ -97,7 +97,8 @@ def check_against_h11(data: bytes, ours: Message) -> None:
     assert event.method.decode() == request.method
     assert event.target.decode() == request.target
     lines = [(name.decode(), value.decode("latin-1")) for name, value in event.headers]
-    if request.target.lower().startswith("http"):  # absolute-form: its authority has replaced Host
+    if request.method == "CONNECT" or request.target.lower().startswith("http"):
+        # the target's authority has replaced Host (RFC 9112 §3.2.2, §3.2.3)
         lines = [line for line in lines if line[0] != "host"]
         assert [line for line in _fields(request) if line[0] != "host"] == lines
     else:

@@ -171,7 +171,9 @@ def test_connect_names_its_host_in_the_target_and_has_no_path() -> None:
     request = take(head("CONNECT a:443 HTTP/1.1", "Host: b"))
     assert (request.method, request.path, request.host) == ("CONNECT", "", "a:443")
     assert refusal(head("CONNECT a HTTP/1.1", "Host: a")).status == 400
-    assert refusal(head("CONNECT /a:1 HTTP/1.1", "Host: a")).status == 400
+    for target in ("/a:1", ":", ":443", "a:", "[::1]"):
+        assert refusal(head(f"CONNECT {target} HTTP/1.1", "Host: a")).status == 400
+    assert take(head("CONNECT [::1]:443 HTTP/1.1", "Host: b")).host == "[::1]:443"
 
 
 @pytest.mark.parametrize(
