@@ -106,9 +106,8 @@ def duel(
 def speed_row(id: str, rounds: Duel, floor: float, *, large: bool, cpu_ceiling: float | None = None) -> Row:
     """Judge a duel by throughput, or by server CPU where throughput cannot tell.
 
-    `large`: bytes instead of requests are counted. `cpu_ceiling`: the promise is throughput of `floor` or
-    else CPU of at most this times the peer's (bodies of 4 MiB and more), whichever holds; by default CPU is
-    judged at 1 / floor.
+    `large`: bytes instead of requests are counted. `cpu_ceiling`: the promise allows CPU up to this times
+    the peer's in place of throughput (bodies of 4 MiB and more); by default CPU is judged at 1 / floor.
     """
     ours, peer = _throughput(rounds.ours, large), _throughput(rounds.peer, large)
     our_cpu, peer_cpu = _cpu(rounds.ours, large), _cpu(rounds.peer, large)
@@ -118,9 +117,7 @@ def speed_row(id: str, rounds: Duel, floor: float, *, large: bool, cpu_ceiling: 
     why = (
         f"throughput {ratio:.2f} x, CPU {cpu_ratio:.2f} x, generator {100 * busy:.0f} % busy{_crowd(rounds)}"
     )
-    by_cpu = busy > load.SATURATED or abs(ratio - 1) < _CLOSE
-    if cpu_ceiling is not None:
-        by_cpu = ratio < floor
+    by_cpu = busy > load.SATURATED or abs(ratio - 1) < _CLOSE or (cpu_ceiling is not None and ratio < floor)
     if by_cpu:
         unit = "CPU ms/GiB" if large else "CPU us/request"
         return at_most(id, our_cpu, peer_cpu, cpu_ceiling or 1 / floor, unit=unit, why=why)
