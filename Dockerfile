@@ -27,7 +27,7 @@ RUN python3 -m venv /opt/build \
  && /opt/app/bin/pip install --require-hashes --requirement requirements.lock
 COPY pyproject.toml LICENSE ./
 COPY native native
-RUN for package in runtime content/bao durable net blockstore origins handshake gateway node tools; do \
+RUN for package in runtime content/bao durable net blockstore origins handshake gateway pinning node tools; do \
         mkdir -p "$package" && touch "$package/__init__.py"; done \
  && touch content/__init__.py README.md \
  && /opt/build/bin/maturin build --release --locked --interpreter python3 --out /tmp/first
