@@ -28,7 +28,6 @@ from content.bao._native import HotEntry
 from content.block import BlockMissing
 from content.cid import Cid
 from gateway import upload
-from gateway.access import Caller, TokenBook, caller, require
 from gateway.blob_answer import (
     DEFAULT_TYPE,
     KIND,
@@ -50,6 +49,7 @@ from gateway.refusal import not_allowed, told_as_text
 from gateway.routing_answer import ROUTING, Routing
 from net.answer import Answer, Hit
 from net.app import BodyReader, HotPath
+from net.bearer import Caller, TokenBook, caller, require
 from net.http1 import Request
 from runtime.errors import EdgeError, NotFound, TooManyRequests
 

@@ -10,7 +10,6 @@ from typing import Final
 
 from content import ipns
 from content.cid import Cid
-from gateway.access import TokenBook, caller, require
 from gateway.content_fields import CORS
 from gateway.content_request import ContentRequest, parse_query, split_path
 from gateway.formats import Asked, Format
@@ -22,6 +21,7 @@ from gateway.refusal import not_allowed
 from gateway.routing_records import Filters, peer_record
 from net.answer import Answer
 from net.app import BodyReader
+from net.bearer import TokenBook, caller, require
 from net.http1 import Request
 from runtime.errors import NotAcceptable, NotFound, NotImplementedHere, TooLarge
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from blockstore import Blob, Ingest, Put, Root, Store
 from content import names
-from gateway.access import Caller, require
 from gateway.digest import UploadDigests
 from net.answer import Answer
 from net.app import BodyReader
+from net.bearer import Caller, require
 from net.http1 import Request
 from runtime.errors import BadRequest, BlobDamaged, EdgeError, NotFound, QuotaExceeded, Unverified
 

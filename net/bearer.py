@@ -1,6 +1,7 @@
 """From the `Authorization` field of a request to the caller it names (RFC 6750 §2.1).
 
-The gateway owns the two small ports here; `handshake` fulfils them (node/assemble.py joins them).
+The services (gateway, pinning) see callers through the two small ports here; `handshake` fulfils them
+(node/assemble.py joins them).
 """
 
 from typing import Final, Protocol
