@@ -248,14 +248,14 @@ def test_completion_scripts_name_the_program(edge: Edge, shell: str, mark: str) 
     assert result.code == 0
     assert mark in result.out.decode()
     assert "fleek-edge" in result.out.decode()
-    assert main.COMPLETE_VARIABLE in result.out.decode()
+    assert main.PROGRAM.complete_variable in result.out.decode()
 
 
 def test_completion_offers_commands_and_options() -> None:
     def offered(words: str) -> set[str]:
         environ = {
             **os.environ,
-            main.COMPLETE_VARIABLE: "bash_complete",
+            main.PROGRAM.complete_variable: "bash_complete",
             "COMP_WORDS": f"fleek-edge {words}",
             "COMP_CWORD": str(len(words.split(" "))),
         }

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.edge.output import Output, human_size, printable
+from tools.frame.output import Output, human_size, printable
 
 
 def test_a_record_is_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:

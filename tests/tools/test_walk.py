@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import EdgeError, Forbidden, NotFound, StoreFull, UsageError
-from tools.edge.walk import check_named, files, total_bytes, translated
+from tools.frame.walk import check_named, files, total_bytes, translated
 
 
 def _walk(*paths: str) -> tuple[list[str], list[tuple[str, str]]]:

@@ -13,12 +13,12 @@ import click
 from blockstore import Root
 from content.cid import Cid
 from content.unixfs.profile import PROFILES, UNIXFS_V1_2025
-from tools.edge import walk
 from tools.edge.add_tar import add_tar
 from tools.edge.add_tree import add_path
 from tools.edge.adding import Adding
 from tools.edge.invocation import Invocation, command
 from tools.edge.reading import Keep
+from tools.frame import walk
 
 # Entries live until their directory is made; looking for cycles every 700 of them costs 3 to 5 % of the CPU
 _GC_EVERY = 50_000

@@ -15,9 +15,9 @@ from content.cid import Cid
 from content.unixfs.build_directory import Entry
 from content.unixfs.build_file import FileMade
 from runtime.errors import UsageError
-from tools.edge import walk
 from tools.edge.adding import Adding
 from tools.edge.put import opened
+from tools.frame import walk
 
 _DEPTH_MAX: Final = 400  # a frame of the stack a level; the deepest source trees have some 30
 

@@ -19,8 +19,8 @@ from content.unixfs.build_directory import DirectoryMade, Entry, build_directory
 from content.unixfs.build_file import FileMade
 from content.unixfs.profile import Profile
 from tools.edge.crew import Crew
-from tools.edge.output import Progress
 from tools.edge.reading import NOTHING, Attributes, Keep, Reader
+from tools.frame.output import Progress
 
 Tell = Callable[[Cid, str, int], None]
 _NODES_BYTES: Final = 1 << 20  # of directories and symlinks that wait for company

@@ -7,7 +7,7 @@ from typing import Any
 from blockstore import BlobStat, Root
 from blockstore.upper import UPPER_SEGMENT
 from content import names
-from tools.edge.output import Output
+from tools.frame.output import Output
 
 
 def blob_record(known: BlobStat) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from node.values import address
 from runtime.board import Board
 from runtime.clock import SystemClock
 from runtime.errors import EdgeError, UsageError
-from tools.edge.output import human_size
-from tools.edge.walk import translated
+from tools.frame.output import human_size
+from tools.frame.walk import translated
 
 # Roots of the BLAKE3 test vectors: of nothing, and of 102,400 bytes that count modulo 251 (seven groups).
 _EMPTY_ROOT: Final = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"

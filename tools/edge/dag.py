@@ -13,13 +13,13 @@ from content.block import BlockMissing
 from content.cid import Cid
 from content.dag_walk import walk
 from runtime.errors import BadRequest, NotFound, TooLarge, Unverified, UsageError
-from tools.edge import walk as paths_walk
 from tools.edge.extent import Extent, measured
 from tools.edge.invocation import Invocation, command
 from tools.edge.named import ContentPath, Path
 from tools.edge.naming import resolved
-from tools.edge.output import Progress, human_size
 from tools.edge.put import opened
+from tools.frame import walk as paths_walk
+from tools.frame.output import Progress, human_size
 
 _READ_BYTES: Final = 1 << 20
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from runtime.errors import UsageError
-from tools.edge.output import Output
 from tools.edge.partial_file import PartialFile
+from tools.frame.output import Output
 
 
 def show(pieces: Iterable[bytes | memoryview], *, to_terminal: bool) -> None:

@@ -17,9 +17,9 @@ from content.bao.geometry import GROUP_BYTES, SEGMENT_BYTES, SIZE_LIMIT, segment
 from net.client import ClientLimits, fetch
 from runtime.errors import Unverified
 from tools.edge.address import RemoteBlob
-from tools.edge.output import Output
 from tools.edge.partial_file import PartialFile
 from tools.edge.refusal import checked_reply
+from tools.frame.output import Output
 
 # Following a redirect is harmless where content is proven; five is what curl and browsers find enough.
 _LIMITS: Final = ClientLimits(redirects=5)

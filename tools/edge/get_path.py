@@ -28,13 +28,13 @@ from tools.edge.invocation import Invocation
 from tools.edge.local_blocks import LocalBlocks
 from tools.edge.named import ContentPath, content_path
 from tools.edge.naming import resolved
-from tools.edge.output import Progress, Unseen, human_size
 from tools.edge.partial_file import PartialFile
 from tools.edge.refusal import checked_reply
 from tools.edge.remote_blocks import RemoteBlocks
 from tools.edge.tree import Blocks, write_tree
 from tools.edge.tree_archive import ArchiveWriter
 from tools.edge.tree_folder import FolderWriter
+from tools.frame.output import Progress, Unseen, human_size
 
 # As kubo and `gateway.mutable` have it: longer chains mean a loop
 _HOPS_MAX: Final = 32

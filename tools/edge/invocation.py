@@ -13,7 +13,7 @@ from blockstore import Store
 from node.config import Config, load
 from runtime.clock import SystemClock
 from runtime.errors import NotFound
-from tools.edge.output import Output
+from tools.frame.output import Output
 
 P = ParamSpec("P")
 

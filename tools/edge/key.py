@@ -13,8 +13,8 @@ from content.public_key import KeyKind
 from durable import write_file_durably
 from node.keystore import Keystore, generate
 from runtime.errors import Conflict, UsageError
-from tools.edge import walk
 from tools.edge.invocation import Invocation, command
+from tools.frame import walk
 
 _KINDS: Final = {"ed25519": KeyKind.ED25519, "rsa": KeyKind.RSA, "secp256k1": KeyKind.SECP256K1}
 _FORMATS: Final = ("pem", "libp2p")

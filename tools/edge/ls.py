@@ -20,8 +20,8 @@ from tools.edge.invocation import Invocation, command
 from tools.edge.local_blocks import LocalBlocks
 from tools.edge.named import ContentPath, Name, Named
 from tools.edge.naming import resolved
-from tools.edge.output import human_size
 from tools.edge.tree import entries
+from tools.frame.output import human_size
 
 
 @dataclass(frozen=True, slots=True)

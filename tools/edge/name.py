@@ -17,12 +17,12 @@ from node.values import duration_s
 from origins.routers import Offered
 from runtime.clock import SystemClock
 from runtime.errors import BadRequest, NotFound, Unreachable, UsageError
-from tools.edge import walk
 from tools.edge.invocation import Invocation, command
 from tools.edge.named import ContentPath
 from tools.edge.named import Path as PathType
 from tools.edge.naming import Naming
 from tools.edge.token_file import token_from
+from tools.frame import walk
 
 _FILE_BYTES_MAX: Final = ipns.MAX_RECORD_BYTES + 1
 _DAY_S: Final = 86_400.0

@@ -16,7 +16,7 @@ from types import TracebackType
 
 from content.bao.geometry import GROUP_BYTES
 from runtime.errors import Conflict, UsageError
-from tools.edge.walk import translated
+from tools.frame.walk import translated
 
 
 class PartialFile:

@@ -19,9 +19,9 @@ from blockstore import Ingest, Put, Root, Store
 from content import names
 from content.bao.geometry import SEGMENT_BYTES
 from runtime.errors import EdgeError, UsageError
-from tools.edge import walk
 from tools.edge.invocation import Invocation, command
-from tools.edge.output import Output, Progress, human_size
+from tools.frame import walk
+from tools.frame.output import Output, Progress, human_size
 
 # type "/" subtype and parameters, RFC 9110 §8.3.1; visible ASCII only, as it becomes a header field
 _MEDIA_TYPE: Final = re.compile(

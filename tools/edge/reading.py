@@ -20,8 +20,8 @@ from content.unixfs.build_file import FileBuilder, FileMade, LeafMade, Made, bui
 from content.unixfs.message import Mtime
 from content.unixfs.profile import Profile
 from runtime.errors import UsageError
-from tools.edge import walk
-from tools.edge.output import Progress
+from tools.frame import walk
+from tools.frame.output import Progress
 
 PIECE_BYTES: Final = 1 << 20  # the larger chunk of the profiles, so that chunks lie in one piece
 _NOWHERE: Final = bytes(32)  # a blob whose name is not known yet

@@ -23,8 +23,8 @@ from content.unixfs.file import leaves
 from net.client import ClientLimits, Reply, fetch
 from runtime.errors import BadRequest, EdgeError, TooLarge, Unreachable, Unverified
 from tools.edge.address import RemotePath
-from tools.edge.output import Progress
 from tools.edge.refusal import checked_reply
+from tools.frame.output import Progress
 
 _CAR_TYPE: Final = "application/vnd.ipld.car"
 _ACCEPT_CAR: Final = f"{_CAR_TYPE}; version=1; order=dfs; dups=y"

@@ -15,7 +15,7 @@ from tools.edge.extent import measured
 from tools.edge.invocation import Invocation, command
 from tools.edge.named import ContentPath, Named, things
 from tools.edge.naming import resolved
-from tools.edge.output import human_size
+from tools.frame.output import human_size
 
 
 @click.command()

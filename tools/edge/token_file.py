@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from runtime.errors import UsageError
-from tools.edge.walk import translated
+from tools.frame.walk import translated
 
 _TOKEN_BYTES_MAX: Final = 4096
 

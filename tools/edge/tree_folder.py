@@ -21,7 +21,7 @@ from typing import Final
 from content.unixfs.message import Message
 from runtime.errors import Conflict, Forbidden, Unverified
 from tools.edge.tree import FileAt
-from tools.edge.walk import translated
+from tools.frame.walk import translated
 
 _MODE_BITS: Final = 0o777
 _NANOS: Final = 1_000_000_000

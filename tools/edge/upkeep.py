@@ -7,7 +7,7 @@ import click
 from content import names
 from runtime.errors import BlobDamaged
 from tools.edge.invocation import Invocation, command
-from tools.edge.output import human_size
+from tools.frame.output import human_size
 
 
 @click.command()

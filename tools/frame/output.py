@@ -88,7 +88,7 @@ class Output:
 
     def _shown(self, title: str, total_bytes: int | None) -> AbstractContextManager[Progress]:
         # By name, at the moment of need: rich costs 45 ms, more than all the rest of a small `put`.
-        bar = importlib.import_module("tools.edge.terminal").Bar(title, total_bytes, self._set_live)
+        bar = importlib.import_module("tools.frame.terminal").Bar(title, total_bytes, self._set_live)
         shown: AbstractContextManager[Progress] = bar
         return shown
 
