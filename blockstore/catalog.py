@@ -50,6 +50,7 @@ class Catalog:
         self.dagroots = tables["dagroots"]
         self.names = tables["names"]
         self.waiting = tables["waiting"]
+        self.origins = tables["origins"]
 
     # Reading
 

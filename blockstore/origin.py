@@ -1,7 +1,7 @@
 """What is known of where content came from. Pure values; the rows are `blockstore.origin_rows`.
 
 An origin outlives unpin, eviction and gc: it is how content that was lost is found again. It never holds a
-secret: user info and query values that may be one are cut off before it is made (`origins.addresses`).
+secret: user info and queries that may be one are cut off before a row is written (`origin_address`).
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from typing import Final
 
 PER_NAME_MAX: Final = 64  # origins kept for one CID; a worse one makes room for a better one
 ADDRESS_BYTES_MAX: Final = 2048
+SUB_PATH_BYTES_MAX: Final = 2048
+PROFILE_BYTES_MAX: Final = 64
 OPERATOR: Final = ""  # account of what the operator's own commands and settings brought
 
 
@@ -30,7 +32,8 @@ class Origin:
     """One place that content came from or is said to be at. Times are epoch seconds, 0: never.
 
     `account`: who named it, and alone sees it beside the operator. `profile`, `sub_path`: of an HTTP or
-    local origin, the import profile and the path below the imported root that reproduce the CID.
+    local origin, the import profile and the path below the imported root that reproduce the CID. `is_cut`:
+    the address had something secret at its end or before its host, and is kept without it.
     """
 
     kind: OriginKind
@@ -43,3 +46,9 @@ class Origin:
     last_failure_s: float = 0.0
     profile: str = ""
     sub_path: str = ""
+    is_cut: bool = False
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether content came from there, ever."""
+        return self.last_success_s > 0

@@ -29,6 +29,7 @@ TABLES: Final = (
     "dagroots",  # CID, kind, owner -> RootRow: why a DAG is kept
     "names",  # multihash of an IPNS name -> its newest record
     "waiting",  # multihash of a block, multihash of a file's root that lacks it -> "" (blockstore.waiting)
+    "origins",  # multihash, mark of an origin -> where content came from (blockstore.origin_rows)
 )
 HASH_BYTES: Final = 32
 NAME_BYTES_MAX: Final = 1024  # of a root's name: a path or a label, not a document

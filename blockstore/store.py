@@ -21,6 +21,7 @@ from blockstore.health import Damage, Scrub, ScrubReport, Verified, damage, hand
 from blockstore.ids import StorageIds
 from blockstore.ingest import Ingest
 from blockstore.landing import Put
+from blockstore.origin_book import OriginBook
 from blockstore.partial import Partial
 from blockstore.records import HASH_BYTES, TABLES, BlobRow, BlobState, RootKind
 from blockstore.roots import LOCAL_PIN, Root
@@ -46,6 +47,7 @@ class Store:
         self.settings = backing.settings
         self.format = fmt
         self.dag = Dag(backing, self._add_feature)
+        self.origins = OriginBook(backing)
 
     @classmethod
     def open(
