@@ -16,6 +16,7 @@ from handshake.tokens import Tokens
 from net.dnslink import lookup
 from net.guard import Guard
 from net.outbound import Outbound, OutboundLimits
+from node.front import Front
 from node.identity import peer_id
 from node.start import Start
 from origins.fetcher import Fetcher
@@ -30,7 +31,8 @@ class Appliance:
 
     store: Store
     tokens: Tokens
-    app: Gateway
+    app: Front
+    gateway: Gateway
     fetcher: Fetcher | None
 
     def close(self) -> None:
@@ -63,7 +65,9 @@ def assemble(start: Start) -> Appliance:
     content = ContentApp(store.dag, hosts, names, deny, fetcher)
     routing = Routing(store.dag, names, deny, tokens, peer_id(start.node.data))
     rules = AccessRules(anonymous_read=start.node.anonymous_read, max_misses=start.gateway.max_misses)
-    return Appliance(store, tokens, Gateway(store, tokens, rules, content, routing), fetcher)
+    gateway = Gateway(store, tokens, rules, content, routing)
+    front = Front(gateway, hosts, ())
+    return Appliance(store, tokens, front, gateway, fetcher)
 
 
 def _fetcher(start: Start, store: Store, names: Names, links: DnsLinks, clock: SystemClock) -> Fetcher:

@@ -28,7 +28,7 @@ async def _serve(start: Start, appliance: Appliance) -> None:
     on_stop(asyncio.get_running_loop(), stopping.set)
     access = AccessLog.open(start.log, SystemClock())
     meter = BoardMeter(appliance.store.board.slot(start.slot))
-    hot = appliance.app.hot_path()
+    hot = appliance.gateway.hot_path()
     listeners: list[Listener] = []
     for fd, tls in ((start.plain_fd, None), (start.tls_fd, certificate(start.node))):
         if fd is not None:
@@ -37,7 +37,7 @@ async def _serve(start: Start, appliance: Appliance) -> None:
                 await serve(sock, appliance.app, start.http, meter, tls=tls, access=access, hot=hot)
             )
     say_ready()
-    looking = asyncio.create_task(_look_again(appliance.app)) if appliance.app.has_rules else None
+    looking = asyncio.create_task(_look_again(appliance.gateway)) if appliance.gateway.has_rules else None
     await stopping.wait()
     if looking is not None:
         looking.cancel()
@@ -50,12 +50,12 @@ async def _serve(start: Start, appliance: Appliance) -> None:
         access.close()
 
 
-async def _look_again(app: Gateway) -> None:
+async def _look_again(gateway: Gateway) -> None:
     """What arrives under a denied path is denied by its other names within this time."""
     while True:
         await asyncio.sleep(_LOOK_AGAIN_S)
         try:
-            app.look_again()
+            gateway.look_again()
         except EdgeError as error:  # a block that cannot be read must not end the looking
             log.warning("looking for denied content that came: %s (%s)", error.message, error.where)
 
