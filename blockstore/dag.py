@@ -262,25 +262,28 @@ class Dag:
     def pin(self, cid: Cid, root: Root) -> None:
         """Keep `cid` and all it links to; the DAG may still be incomplete. Durable when it returns."""
         self.mark_store()
+        self._backing.writer.run(index=lambda txn: self.put_root(txn, cid, root))
+
+    def put_root(self, txn: Txn, cid: Cid, root: Root) -> None:
+        """`pin` as a part of a larger change; `mark_store` came before it."""
         key = _root_key(cid, root)
-
-        def index(txn: Txn) -> None:
-            value = records.root_value(key, root.row(self._backing.clock.now_s(), 0))
-            txn.put(key, value, db=self._backing.catalog.dagroots)
-            self.rows.count_root(txn)
-
-        self._backing.writer.run(index=index)
+        value = records.root_value(key, root.row(self._backing.clock.now_s(), 0))
+        txn.put(key, value, db=self._backing.catalog.dagroots)
+        self.rows.count_root(txn)
 
     def unpin(self, cid: Cid, root: Root) -> bool:
         """Drop one root of a DAG; False when there was none. The next gc takes what nothing else keeps."""
-        key = _root_key(cid, root)
         dropped = [False]
 
         def index(txn: Txn) -> None:
-            dropped[0] = txn.delete(key, db=self._backing.catalog.dagroots)
+            dropped[0] = self.drop_root(txn, cid, root)
 
         self._backing.writer.run(index=index, frees=True)
         return dropped[0]
+
+    def drop_root(self, txn: Txn, cid: Cid, root: Root) -> bool:
+        """`unpin` as a part of a larger change."""
+        return txn.delete(_root_key(cid, root), db=self._backing.catalog.dagroots)
 
     def unpin_expired(self, found: DagRoot) -> bool:
         """Drop a root if it still is over; False when it was renewed or dropped meanwhile."""

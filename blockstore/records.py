@@ -30,6 +30,15 @@ TABLES: Final = (
     "names",  # multihash of an IPNS name -> its newest record
     "waiting",  # multihash of a block, multihash of a file's root that lacks it -> "" (blockstore.waiting)
     "origins",  # multihash, mark of an origin -> where content came from (blockstore.origin_rows)
+    "pinaccounts",  # who has pins, and what they count (pinning.accounts)
+    "pins",  # account, ordinal -> a pin (pinning.rows)
+    "pinids",  # created -> account and ordinal of the pin
+    "pinstatus",  # account, status -> which pins, as bitmaps and counts (pinning.statuses)
+    "pinterms",  # account, hash of a term -> which pins (pinning.terms)
+    "pinnames",  # account, 256 ordinals -> their names as one text (pinning.names)
+    "pinqueue",  # account, due, ordinal -> "": what the worker has to do (pinning.queue)
+    "pinexpiry",  # expires, account, ordinal -> ""
+    "pinwork",  # account, ordinal -> how far the walk is
 )
 HASH_BYTES: Final = 32
 NAME_BYTES_MAX: Final = 1024  # of a root's name: a path or a label, not a document

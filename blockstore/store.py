@@ -19,6 +19,7 @@ from blockstore.dag import Dag
 from blockstore.doomed import clear_soon
 from blockstore.health import Damage, Scrub, ScrubReport, Verified, damage, handle, verify
 from blockstore.ids import StorageIds
+from blockstore.index_rows import IndexRows
 from blockstore.ingest import Ingest
 from blockstore.landing import Put
 from blockstore.origin_book import OriginBook
@@ -48,6 +49,7 @@ class Store:
         self.format = fmt
         self.dag = Dag(backing, self._add_feature)
         self.origins = OriginBook(backing)
+        self.index = IndexRows(backing)
 
     @classmethod
     def open(

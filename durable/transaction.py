@@ -4,7 +4,7 @@
 using one later reads whatever the page holds by then. Only `blockstore.blob` takes views.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
@@ -24,6 +24,8 @@ class Cursor(Protocol):
     def key(self) -> bytes: ...
     def value(self) -> bytes: ...
     def delete(self) -> bool: ...
+    def iternext(self) -> Iterator[tuple[bytes, bytes]]: ...
+    def iterprev(self) -> Iterator[tuple[bytes, bytes]]: ...
 
 
 class Txn(Protocol):

@@ -1,0 +1,363 @@
+"""The pins of a store: `PinBook` for those who ask for them, `PinWork` for the worker that brings them here.
+
+Each change is one transaction of the index through the store's group writer: adding a pin costs one sync of
+the index, shared with whatever else is committed then. Reads hold a snapshot for some milliseconds at most
+and none between two pages. One `Pins` a process and store; any thread; calls block but for those named
+`…_soon`.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from blockstore import Store
+from durable import Txn
+from pinning import rows
+from pinning.accounts import Account
+from pinning.pin import LIMIT_MAX, Filter, Match, Page, Pin, PinUsage, Progress, Status, Wish
+from pinning.rows import Place
+from pinning.search import Search, matches
+from pinning.soon import Noted
+from pinning.table import PinTable, whole
+from runtime.errors import BadRequest, EdgeError, NotFound, QuotaExceeded
+
+STREAM_PAGE: Final = 512  # pins read in one snapshot: 2 ms
+_NEVER_NS: Final = (1 << 64) - 1
+_OPEN: Final = frozenset((Status.QUEUED, Status.PINNING))
+_INEXACT: Final = frozenset((Match.PARTIAL, Match.IPARTIAL))
+Change: TypeAlias = Callable[[Txn], None]
+Done: TypeAlias = Callable[[Pin | EdgeError], None]
+
+
+class Pins:
+    """The pins of an open store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._index = store.index
+        self._table = PinTable(store)
+        self._turn = 0  # the account that was served last
+        self._noted = Noted(store.index, self._table)
+
+    # Asking for pins
+
+    def add(self, account: str, wish: Wish, *, quota_bytes: int | None = None) -> Pin:
+        """Accept a pin: queued, and its root keeps every block of it from gc, once this returns.
+
+        Raises QuotaExceeded when the account is at its quota already, BadRequest naming the field, StoreFull.
+        """
+        change, made = self._adding(account, wish, quota_bytes)
+        self._index.change(change)
+        return made[0]
+
+    def add_soon(self, account: str, wish: Wish, done: Done, *, quota_bytes: int | None = None) -> None:
+        """`add` for an event loop: `done` hears on the writer thread of the pin, or why there is none.
+
+        Raises BadRequest at once.
+        """
+        change, made = self._adding(account, wish, quota_bytes)
+        self._index.change_soon(change, lambda error: done(made[0] if error is None else error))
+
+    def _adding(self, account: str, wish: Wish, quota_bytes: int | None) -> tuple[Change, list[Pin]]:
+        rows.checked_wish(wish)
+        rows.checked_account(account)
+        token = os.urandom(rows.TOKEN_BYTES)
+        made: list[Pin] = []
+        self._store.dag.mark_store()
+
+        def change(txn: Txn) -> None:
+            who = self._table.accounts.find(txn, account)
+            self._refuse_at_quota(txn, who, quota_bytes, 0)
+            with whole():
+                made[:] = [self._new(txn, who, wish, token)]
+
+        return change, made
+
+    def _new(self, txn: Txn, account: Account, wish: Wish, token: bytes, old: Pin | None = None) -> Pin:
+        created_ns = self._table.take_created(txn, self._index.now_s())
+        pin = Pin(rows.request_id(created_ns, token), account.name, created_ns, Status.QUEUED, wish)
+        if old is not None and old.status is Status.PINNED and old.wish.cid == wish.cid:
+            # all of it is here and was kept until this commit
+            pin = replace(pin, status=Status.PINNED, dag_bytes=old.dag_bytes, raw_bytes=old.raw_bytes)
+        self._table.insert(txn, account, pin)
+        return pin
+
+    def replace(self, account: str, request_id: str, wish: Wish, *, quota_bytes: int | None = None) -> Pin:
+        """A new pin in place of an old one, in one commit: shared blocks stay kept.
+
+        A pinned one with the same CID is pinned at once. Raises NotFound, QuotaExceeded, BadRequest.
+        """
+        change, made = self._replacing(account, request_id, wish, quota_bytes)
+        self._index.change(change)
+        return made[0]
+
+    def replace_soon(
+        self, account: str, request_id: str, wish: Wish, done: Done, *, quota_bytes: int | None = None
+    ) -> None:
+        """`replace` for an event loop, as `add_soon`."""
+        change, made = self._replacing(account, request_id, wish, quota_bytes)
+        self._index.change_soon(change, lambda error: done(made[0] if error is None else error))
+
+    def _replacing(
+        self, account: str, request_id: str, wish: Wish, quota_bytes: int | None
+    ) -> tuple[Change, list[Pin]]:
+        rows.checked_wish(wish)
+        token = os.urandom(rows.TOKEN_BYTES)
+        made: list[Pin] = []
+
+        def change(txn: Txn) -> None:
+            place, old = self._own(txn, account, request_id)
+            who = self._table.accounts.get(txn, place.account)
+            self._refuse_at_quota(txn, who, quota_bytes, self._table.freed_bytes(txn, place, old))
+            with whole():
+                made[:] = [self._new(txn, who, wish, token, old)]
+                self._table.delete(txn, place, old)
+
+        return change, made
+
+    def remove(self, account: str, request_id: str) -> None:
+        """Let go; the next gc takes what nothing else keeps. Durable on return. Raises NotFound."""
+        self._index.change(self._removing(account, request_id), frees=True)
+
+    def remove_soon(self, account: str, request_id: str, done: Callable[[EdgeError | None], None]) -> None:
+        """`remove` for an event loop: `done` hears on the writer thread how it ended."""
+        self._index.change_soon(self._removing(account, request_id), done, frees=True)
+
+    def _removing(self, account: str, request_id: str) -> Change:
+        def change(txn: Txn) -> None:
+            place, pin = self._own(txn, account, request_id)
+            with whole():
+                self._table.delete(txn, place, pin)
+
+        return change
+
+    def _own(self, txn: Txn, account: str, request_id: str) -> tuple[Place, Pin]:
+        found = self._table.find(txn, request_id)
+        if found is None or found[1].account != account:
+            raise NotFound("there is no pin with this request id", where=request_id[:64])
+        return found
+
+    def _refuse_at_quota(self, txn: Txn, account: Account, quota_bytes: int | None, freed_bytes: int) -> None:
+        if quota_bytes is None:
+            return
+        used = account.bytes_ + self._index.account_bytes(txn, account.name) - freed_bytes
+        if used >= quota_bytes:
+            raise QuotaExceeded(
+                f"the account uses {used} of its {quota_bytes} bytes already",
+                where=account.name,
+                hint="remove pins of this account, or raise the token's quota",
+            )
+
+    # Looking
+
+    def get(self, account: str, request_id: str) -> Pin:
+        """One pin. Raises NotFound. About 15 us."""
+        with self._index.reading() as txn:
+            return self._own(txn, account, request_id)[1]
+
+    def page(self, account: str, wanted: Filter, limit: int) -> Page:
+        """The newest `limit` (1 to LIMIT_MAX) matching pins, and how many match. Holds no snapshot after."""
+        if not 0 < limit <= LIMIT_MAX:
+            raise BadRequest(f"a page has 1 to {LIMIT_MAX} pins", where="limit")
+        is_exact = not wanted.meta and (wanted.name is None or wanted.match not in _INEXACT)
+        with self._index.reading() as txn:
+            search = self._search(txn, account, wanted)
+            if search is None:
+                return Page(0, ())
+            counting = not search.is_counted
+            step = search.step(txn, search.top, limit, counting=counting)
+            count = step.count if counting else search.count(txn)
+        pins = [pin for _, pin in step.pins]
+        while counting and step.top is not None and (is_exact or count <= limit):
+            with self._index.reading() as txn:
+                step = search.step(txn, step.top, limit - len(pins), counting=True)
+            pins += (pin for _, pin in step.pins)
+            count += step.count
+        # a pin that came or went between two snapshots may be in one and not in the other
+        return Page(max(count, len(pins)), tuple(pins))
+
+    def stream(self, account: str | None, wanted: Filter) -> Iterator[Pin]:
+        """All matching pins, newest first; no snapshot between pages. None: of every account."""
+        if account is None:
+            yield from self._stream_all(wanted)
+            return
+        with self._index.reading() as txn:
+            search = self._search(txn, account, wanted)
+        top = None if search is None else search.top
+        while search is not None and top is not None:
+            with self._index.reading() as txn:
+                step = search.step(txn, top, STREAM_PAGE, counting=False)
+            for _, pin in step.pins:
+                yield pin
+            top = step.top
+
+    def _search(self, txn: Txn, account: str, wanted: Filter) -> Search | None:
+        """None when nothing can match."""
+        number = self._table.accounts.number(txn, account)
+        if number is None:
+            return None
+        who = self._table.accounts.get(txn, number)
+        low, high = 0, who.next_ordinal
+        if wanted.after_ns is not None:
+            low = self._table.before(txn, who, wanted.after_ns + 1)
+        if wanted.before_ns is not None:
+            high = self._table.before(txn, who, wanted.before_ns)
+        return Search(self._table, who, wanted, low, high) if low < high else None
+
+    def _stream_all(self, wanted: Filter) -> Iterator[Pin]:
+        before_ns = _NEVER_NS if wanted.before_ns is None else wanted.before_ns
+        names: dict[int, str] = {}
+        while True:
+            page: list[Pin] = []
+            with self._index.reading() as txn:
+                places = self._table.places_down(txn, wanted.after_ns, before_ns, STREAM_PAGE)
+                for before_ns, place in places:  # noqa: B007  the last one is where the next page begins
+                    if place.account not in names:
+                        names[place.account] = self._table.accounts.get(txn, place.account).name
+                    pin = self._table.get(txn, place, names[place.account])
+                    if pin is not None and matches(pin, wanted):
+                        page.append(pin)
+            if not places:
+                return
+            yield from page
+
+    def usage(self, account: str) -> PinUsage:
+        """What the account has, and the bytes its quota counts: roots it has pinned, and blobs it has put."""
+        with self._index.reading() as txn:
+            who = self._table.accounts.find(txn, account)
+            count = self._table.statuses.count
+            pins = {status: count(txn, who.number, status, 0, who.next_ordinal) for status in Status}
+            return PinUsage(pins, who.bytes_ + self._index.account_bytes(txn, account))
+
+    # The worker's side
+
+    def due(self, now_s: float, limit: int, busy: Sequence[str] = ()) -> list[Pin]:
+        """Queued and interrupted pins whose turn it is, without request ids in `busy`; at most `limit`.
+
+        Accounts take turns, those with the fewest in `busy` first; oldest first within an account.
+        """
+        with self._index.reading() as txn:
+            held = [self._table.find(txn, request_id) for request_id in busy]
+            in_hand = {found[0] for found in held if found is not None}
+            places = self._table.queue.due(txn, now_s, limit, in_hand, self._turn)
+            found = [
+                self._table.get(txn, place, self._table.accounts.get(txn, place.account).name)
+                for place in places
+            ]
+        if places:
+            self._turn = places[-1].account
+        return [pin for pin in found if pin is not None]
+
+    def changes(self) -> int:
+        """A number that is another one after pins were accepted, replaced or removed; 3 us. Any process."""
+        with self._index.reading() as txn:
+            return self._table.changes(txn)
+
+    def begin(self, request_id: str) -> Pin | None:
+        """Mark as pinning; None when it was removed meanwhile, or needs nothing any more."""
+        return self._moved(request_id, lambda pin: replace(pin, status=Status.PINNING))
+
+    def progress(self, request_id: str, progress: Progress, cursor: bytes) -> bool:
+        """Note how far it is; `cursor` (at most 64 KiB) is what the walk goes on from. False when it is gone.
+
+        Not waited for: it is written with the next commit, at the latest after `store.linger_s`.
+        """
+        with self._index.reading() as txn:
+            found = self._table.find(txn, request_id)
+        if found is None or found[1].status not in _OPEN:
+            return False
+        self._noted.note(found[0], rows.work_value(found[0].key, progress, cursor))
+        return True
+
+    def cursor(self, request_id: str) -> bytes:
+        """What `progress` kept last; empty when nothing."""
+        with self._index.reading() as txn:
+            found = self._table.find(txn, request_id)
+            return b"" if found is None else self._table.work(txn, found[0])
+
+    def pinned(
+        self, request_id: str, dag_bytes: int, raw_bytes: int, *, quota_bytes: int | None = None
+    ) -> bool:
+        """All of it is here. False when it is gone. Raises QuotaExceeded (the pin is then to be failed)."""
+
+        def refuse(txn: Txn, place: Place, pin: Pin) -> None:
+            if quota_bytes is None:
+                return
+            more = self._table.added_bytes(txn, place, pin, dag_bytes)
+            used = self._table.accounts.get(txn, place.account).bytes_
+            used += self._index.account_bytes(txn, pin.account)
+            if used + more > quota_bytes:
+                raise QuotaExceeded(
+                    f"the account uses {used} bytes; {more} more would pass its quota of {quota_bytes}",
+                    where=pin.account,
+                    hint="remove pins of this account, or raise the token's quota",
+                )
+
+        def become(pin: Pin) -> Pin:
+            sizes = replace(pin, dag_bytes=dag_bytes, raw_bytes=raw_bytes)
+            return replace(sizes, status=Status.PINNED, details="", next_try_s=0.0)
+
+        return self._moved(request_id, become, refuse) is not None
+
+    def retry(self, request_id: str, details: str, next_try_s: float) -> bool:
+        """This try ended; queue it again for `next_try_s`. False when it is gone."""
+
+        def become(pin: Pin) -> Pin:
+            waiting = replace(pin, status=Status.QUEUED, details=details, next_try_s=next_try_s)
+            return replace(waiting, attempts=pin.attempts + 1)
+
+        return self._moved(request_id, become) is not None
+
+    def failed(self, request_id: str, details: str) -> bool:
+        """Given up, and why. What has arrived stays until gc finds it unkept. False when it is gone."""
+
+        def become(pin: Pin) -> Pin:
+            given_up = replace(pin, status=Status.FAILED, details=details, next_try_s=0.0)
+            return replace(given_up, attempts=pin.attempts + 1)
+
+        return self._moved(request_id, become) is not None
+
+    def _moved(
+        self,
+        request_id: str,
+        become: Callable[[Pin], Pin],
+        refuse: Callable[[Txn, Place, Pin], None] | None = None,
+    ) -> Pin | None:
+        """Move a pin that is queued or pinning; None when there is none."""
+        moved: list[Pin] = []
+
+        def change(txn: Txn) -> None:
+            moved.clear()
+            found = self._table.find(txn, request_id)
+            if found is None or found[1].status not in _OPEN:
+                return
+            place, old = found
+            if refuse is not None:
+                refuse(txn, place, old)
+            new = become(old)
+            with whole():
+                self._table.update(txn, place, old, new)
+            moved.append(new)
+
+        self._index.change(change, frees=True)
+        return moved[0] if moved else None
+
+    def expire(self, now_s: float, limit: int) -> int:
+        """Remove pins whose time is over, at most `limit`; how many. Without a commit when there are none."""
+        with self._index.reading() as txn:
+            if not self._table.expiry.over(txn, now_s, 1):
+                return 0
+        count = [0]
+
+        def change(txn: Txn) -> None:
+            with whole():
+                places = self._table.expiry.over(txn, now_s, limit)
+                for place in places:
+                    pin = self._table.get(txn, place, self._table.accounts.get(txn, place.account).name)
+                    if pin is not None:
+                        self._table.delete(txn, place, pin)
+            count[0] = len(places)
+
+        self._index.change(change, frees=True)
+        return count[0]

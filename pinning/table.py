@@ -1,0 +1,254 @@
+"""All rows of pins as operations inside one transaction: a pin comes, changes and goes with every row it has.
+
+So a pin, what it is found by, what it counts for and the root that keeps its blocks are never seen apart.
+Nothing here opens or commits. What is read before a change may be refused; a row that cannot be read in the
+middle of one ends the whole transaction (`Torn`), because half a change must not be committed.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from blockstore import Root, Store, records
+from durable import Txn
+from pinning import bitmaps, rows
+from pinning.accounts import Account, Accounts
+from pinning.bitmaps import Bitmaps
+from pinning.names import Names
+from pinning.pin import Pin, Status
+from pinning.queue import Expiry, Queue
+from pinning.rows import Place
+from pinning.statuses import Statuses
+from runtime.errors import BadRequest, EdgeError
+
+_CREATED: Final = b"pin-created"
+_CHANGES: Final = b"pin-changes"
+_WAITS: Final = frozenset((Status.QUEUED, Status.PINNING))
+
+
+class Torn(Exception):
+    """A row could not be read in the middle of a change."""
+
+
+class PinTable:
+    """The tables `pin…` of a store."""
+
+    def __init__(self, store: Store) -> None:
+        index = store.index
+        self._dag = store.dag
+        self._pins = index.table("pins")
+        self._ids = index.table("pinids")
+        self._work = index.table("pinwork")
+        self._meta = index.table("meta")
+        self.accounts = Accounts(index.table("pinaccounts"))
+        self.statuses = Statuses(index.table("pinstatus"))
+        self.terms = Bitmaps(index.table("pinterms"), "pin term")
+        self.names = Names(index.table("pinnames"))
+        self.queue = Queue(index.table("pinqueue"))
+        self.expiry = Expiry(index.table("pinexpiry"))
+
+    # Reading
+
+    def find(self, txn: Txn, request_id: str) -> tuple[Place, Pin] | None:
+        """A pin by its request id, whoever's it is."""
+        key = rows.created_of(request_id)
+        value = None if key is None else txn.get(key, db=self._ids)
+        if key is None or value is None:
+            return None
+        place = rows.place_row(key, value)
+        pin = self.get(txn, place, self.accounts.get(txn, place.account).name)
+        return None if pin is None or pin.request_id != request_id else (place, pin)
+
+    def get(self, txn: Txn, place: Place, account: str) -> Pin | None:
+        """A pin by its place, with how far its walk is; `account`: the name. About 5 us."""
+        key = place.key
+        value = txn.get(key, db=self._pins)
+        return None if value is None else self._with_work(txn, key, rows.pin_row(account, key, value))
+
+    def _with_work(self, txn: Txn, key: bytes, pin: Pin) -> Pin:
+        if not rows.may_have_work(pin):
+            return pin
+        return rows.with_progress(pin, txn.get(key, db=self._work), key)
+
+    def down(self, txn: Txn, account: Account, low: int, high: int, limit: int) -> list[tuple[int, Pin]]:
+        """The newest `limit` pins with ordinals in [low, high). About 4 us each."""
+        cursor = txn.cursor(self._pins)
+        first = Place(account.number, low).key
+        found: list[tuple[int, Pin]] = []
+        if not (cursor.prev() if cursor.set_range(Place(account.number, high).key) else cursor.last()):
+            return found
+        name, read = account.name, rows.pin_row
+        for key, value in cursor.iterprev():
+            if key < first or len(found) == limit:
+                break
+            pin = read(name, key, value)
+            found.append((int.from_bytes(key[4:], "big"), self._with_work(txn, key, pin)))
+        return found
+
+    def before(self, txn: Txn, account: Account, created_ns: int) -> int:
+        """The ordinal that divides an account's pins: created before `created_ns`, and not. About 30 us."""
+        cursor = txn.cursor(self._pins)
+        low, high = 0, account.next_ordinal
+        while low < high:  # all below `low` are before, none from `high` on
+            middle = (low + high) // 2
+            found = cursor.set_range(Place(account.number, middle).key)
+            place = rows.place_of(cursor.key()) if found else None
+            if place is None or place.account != account.number or place.ordinal >= high:
+                high = middle
+            elif rows.created_ns_of(cursor.value()) < created_ns:
+                low = place.ordinal + 1
+            else:
+                high = middle
+        return low
+
+    def places_down(
+        self, txn: Txn, after_ns: int | None, before_ns: int, limit: int
+    ) -> list[tuple[int, Place]]:
+        """(created, place) of the newest `limit` pins of all accounts created within these bounds."""
+        cursor = txn.cursor(self._ids)
+        found: list[tuple[int, Place]] = []
+        if before_ns <= 0:
+            return found
+        start = rows.created_key(min(before_ns, (1 << 64) - 1))
+        if not (cursor.prev() if cursor.set_range(start) else cursor.last()):
+            return found
+        for key, value in cursor.iterprev():
+            created_ns = int.from_bytes(key, "big")
+            if len(found) == limit or (after_ns is not None and created_ns <= after_ns):
+                break
+            found.append((created_ns, rows.place_row(key, value)))
+        return found
+
+    def changes(self, txn: Txn) -> int:
+        """Counts pins that came, were replaced or went."""
+        return self._number(txn, _CHANGES)
+
+    def work(self, txn: Txn, place: Place) -> bytes:
+        """The cursor that was noted last; empty when there is none."""
+        value = txn.get(place.key, db=self._work)
+        return b"" if value is None else rows.work_row(place.key, value)[1]
+
+    # Changing
+
+    def take_created(self, txn: Txn, now_s: float) -> int:
+        """Nanoseconds since the epoch, above those of every pin before."""
+        created_ns = max(int(now_s * 1_000_000_000), self._number(txn, _CREATED) + 1)
+        self._put_number(txn, _CREATED, created_ns)
+        return created_ns
+
+    def insert(self, txn: Txn, account: Account, pin: Pin) -> Place:
+        """A pin comes, with the root that keeps its blocks."""
+        if account.next_ordinal >= rows.ORDINALS_MAX:
+            raise BadRequest("this account has had as many pins as an account can", where=account.name)
+        place = Place(account.number, account.next_ordinal)
+        self.accounts.put(txn, replace(account, next_ordinal=account.next_ordinal + 1))
+        self._write(txn, place, pin)
+        key = rows.created_key(pin.created_ns)
+        txn.put(key, rows.place_value(key, place), db=self._ids)
+        self.statuses.add(txn, place.account, pin.status, place.ordinal)
+        for term in bitmaps.terms_of(pin.wish):
+            self.terms.set(txn, bitmaps.term_prefix(place.account, term), place.ordinal)
+        if pin.wish.name:
+            self.names.put(txn, place.account, place.ordinal, pin.wish.name)
+        self.expiry.add(txn, place, pin.wish.expires_s)
+        if pin.status in _WAITS:
+            self.queue.add(txn, place, pin.next_try_s)
+        if pin.status is Status.PINNED:
+            self._weigh(txn, place, pin, 1)
+        self._dag.put_root(txn, pin.wish.cid, root_of(pin))
+        self.count_change(txn)
+        return place
+
+    def delete(self, txn: Txn, place: Place, pin: Pin) -> None:
+        """A pin goes, and lets go of its blocks."""
+        for table, key in ((self._pins, place.key), (self._work, place.key)):
+            txn.delete(key, db=table)
+        txn.delete(rows.created_key(pin.created_ns), db=self._ids)
+        self.statuses.drop(txn, place.account, pin.status, place.ordinal)
+        for term in bitmaps.terms_of(pin.wish):
+            self.terms.clear(txn, bitmaps.term_prefix(place.account, term), place.ordinal)
+        if pin.wish.name:
+            self.names.put(txn, place.account, place.ordinal, None)
+        self.expiry.drop(txn, place, pin.wish.expires_s)
+        if pin.status in _WAITS:
+            self.queue.drop(txn, place, pin.next_try_s)
+        if pin.status is Status.PINNED:
+            self._weigh(txn, place, pin, -1)
+        self._dag.drop_root(txn, pin.wish.cid, root_of(pin))
+        self.count_change(txn)
+
+    def update(self, txn: Txn, place: Place, old: Pin, new: Pin) -> None:
+        """What became of a pin: status, details, sizes, tries. Its wish does not change."""
+        self._write(txn, place, new)
+        if old.status is not new.status:
+            self.statuses.drop(txn, place.account, old.status, place.ordinal)
+            self.statuses.add(txn, place.account, new.status, place.ordinal)
+        if old.status in _WAITS:
+            self.queue.drop(txn, place, old.next_try_s)
+        if new.status in _WAITS:
+            self.queue.add(txn, place, new.next_try_s)
+        else:
+            txn.delete(place.key, db=self._work)
+        if new.status is Status.PINNED:
+            self._weigh(txn, place, new, 1)
+        if new.status is Status.FAILED:
+            self._dag.drop_root(txn, new.wish.cid, root_of(new))
+
+    def put_work(self, txn: Txn, place: Place, value: bytes) -> None:
+        """Note how far a walk is, if its pin is here still and waits for it."""
+        pin = txn.get(place.key, db=self._pins)
+        if pin is not None and rows.is_open(pin):
+            txn.put(place.key, value, db=self._work)
+
+    def count_change(self, txn: Txn) -> None:
+        """Tell the workers of all processes that there is something to look at."""
+        self._put_number(txn, _CHANGES, self._number(txn, _CHANGES) + 1)
+
+    def added_bytes(self, txn: Txn, place: Place, pin: Pin, dag_bytes: int) -> int:
+        """What the account would have more if this pin were pinned with so many bytes."""
+        count, _ = self.accounts.size(txn, place.account, bitmaps.cid_term(pin.wish.cid))
+        return 0 if count else dag_bytes
+
+    def freed_bytes(self, txn: Txn, place: Place, pin: Pin) -> int:
+        """What the account would have less without this pin."""
+        if pin.status is not Status.PINNED:
+            return 0
+        count, bytes_ = self.accounts.size(txn, place.account, bitmaps.cid_term(pin.wish.cid))
+        return bytes_ if count == 1 else 0
+
+    def _weigh(self, txn: Txn, place: Place, pin: Pin, change: int) -> None:
+        """Count the bytes of a root once, for as long as any pin of the account has it pinned."""
+        term = bitmaps.cid_term(pin.wish.cid)
+        count, bytes_ = self.accounts.size(txn, place.account, term)
+        if not count:
+            bytes_ = pin.dag_bytes or 0
+        self.accounts.put_size(txn, place.account, term, count + change, bytes_)
+        if not (count and count + change):
+            account = self.accounts.get(txn, place.account)
+            left = max(0, account.bytes_ + change * bytes_)
+            self.accounts.put(txn, replace(account, bytes_=left))
+
+    def _write(self, txn: Txn, place: Place, pin: Pin) -> None:
+        txn.put(place.key, rows.pin_value(place.key, pin), db=self._pins)
+
+    def _number(self, txn: Txn, key: bytes) -> int:
+        value = txn.get(key, db=self._meta)
+        return 0 if value is None else int.from_bytes(records.opened(key, value, "meta"), "big")
+
+    def _put_number(self, txn: Txn, key: bytes, number: int) -> None:
+        txn.put(key, records.seal(key, number.to_bytes(8, "big")), db=self._meta)
+
+
+def root_of(pin: Pin) -> Root:
+    """What keeps the blocks of a pin; one over is taken by gc even when nobody ran `expire`."""
+    return Root.account(f"{pin.account}/{pin.request_id}", pin.wish.name or "", pin.wish.expires_s)
+
+
+@contextlib.contextmanager
+def whole() -> Iterator[None]:
+    """Around the writes of a change: a refusal in there must not leave half of it behind."""
+    try:
+        yield
+    except EdgeError as fault:
+        raise Torn(fault.message) from fault
