@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from blockstore import origin_rows
+from blockstore import origin_lines, origin_rows
 from blockstore.backing import Backing
 from blockstore.origin import Origin
 from blockstore.origin_address import clean
@@ -85,6 +85,10 @@ class OriginBook:
                 if found is not None and account in (None, found.account):
                     yield origin_rows.name_of(key), found
 
+    def export(self, account: str | None = None) -> Iterator[bytes]:
+        """Everything, a line of JSON an origin; `merge` takes what `origin_lines.parsed` reads."""
+        return (origin_lines.line(name, origin) for name, origin in self.all(account=account))
+
     # Changing
 
     def note(self, txn: Txn, name: bytes, origin: Origin) -> bool:
@@ -96,6 +100,16 @@ class OriginBook:
         if cleaned is None or not origin_rows.is_name(name):
             return False
         return self._put(txn, name, cleaned) is not None
+
+    def noting(self, origin: Origin) -> Callable[[Txn, bytes], None]:
+        """What notes `origin` of a blob in the change that makes it visible: `also` of `Ingest.finish`."""
+        cleaned = _cleaned(origin)
+
+        def also(txn: Txn, root: bytes) -> None:
+            if cleaned is not None:
+                self._put(txn, blob_name(root), cleaned)
+
+        return also
 
     def note_soon(self, name: bytes, origin: Origin) -> None:
         """As `note`, with one of the next commits; not waited for. Left out when the index is nearly full."""
@@ -290,12 +304,13 @@ def _cleaned(origin: Origin) -> Origin | None:
     """The origin as it may be kept; None when its address is none."""
     try:
         address, cut = clean(origin.kind, origin.address)
-        cleaned = replace(origin, address=address, is_cut=origin.is_cut or cut)
-        origin_rows.row_value(b"", cleaned)
+        if cut or address != origin.address:
+            origin = replace(origin, address=address, is_cut=True)
+        origin_rows.check(origin)
     except (BadRequest, UnicodeEncodeError) as error:
         log.info("an origin was not noted: %s", error)
         return None
-    return cleaned
+    return origin
 
 
 def _readable(key: bytes, value: bytes) -> Origin | None:

@@ -56,18 +56,22 @@ def name_of(key: bytes) -> bytes:
     return key[:-MARK_BYTES]
 
 
-def row_value(key: bytes, origin: Origin) -> bytes:
-    """Value of a row. BadRequest when a text is too long."""
-    account, address = origin.account.encode(), _bytes(origin.address)
-    profile, sub_path = origin.profile.encode(), _bytes(origin.sub_path)
+def check(origin: Origin) -> None:
+    """Refuse what a row cannot hold: BadRequest, UnicodeEncodeError."""
     for text, most, what in (
-        (account, records.OWNER_BYTES_MAX, "account"),
-        (address, ADDRESS_BYTES_MAX, "address"),
-        (profile, PROFILE_BYTES_MAX, "profile"),
-        (sub_path, SUB_PATH_BYTES_MAX, "path"),
+        (origin.account.encode(), records.OWNER_BYTES_MAX, "account"),
+        (_bytes(origin.address), ADDRESS_BYTES_MAX, "address"),
+        (origin.profile.encode(), PROFILE_BYTES_MAX, "profile"),
+        (_bytes(origin.sub_path), SUB_PATH_BYTES_MAX, "path"),
     ):
         if len(text) > most:
             raise BadRequest(f"the {what} of an origin has at most {most} bytes")
+
+
+def row_value(key: bytes, origin: Origin) -> bytes:
+    """Value of a row; `origin` was checked."""
+    account, address = origin.account.encode(), _bytes(origin.address)
+    profile, sub_path = origin.profile.encode(), _bytes(origin.sub_path)
     size = origin.size_bytes
     head = _HEAD.pack(
         _VERSION,

@@ -11,6 +11,8 @@ import re
 from typing import Any, Final
 
 from blockstore import Blob, Ingest, Put, Root, Store
+from blockstore.origin import Origin, OriginKind
+from blockstore.origin_book import blob_name
 from content import names
 from gateway.digest import UploadDigests
 from net.answer import Answer
@@ -38,6 +40,7 @@ async def put_blob(
     if not request.expect_continue:  # a client that asked first is spared sending what is here already
         await _compare(blob, body)
     held_by = Root.account(caller.account)
+    store.origins.note_soon(blob_name(root), _came_from(store, request, caller, blob.size_bytes))
     await asyncio.to_thread(store.add_root, root, held_by, quota_bytes=caller.quota_bytes)
     return _stored(Put(root=root, size_bytes=blob.size_bytes, already=True), caller)
 
@@ -96,7 +99,8 @@ async def _ingest(
                 await _room(ingest)
             ingest.write(data, wait=False)
         digests.check()
-        return await _finish(ingest, caller, content_type)
+        origin = _came_from(store, request, caller, ingest.size_bytes)
+        return await _finish(store, ingest, caller, content_type, origin)
     except BaseException:
         ingest.abort()
         raise
@@ -127,7 +131,15 @@ async def _room(ingest: Ingest) -> None:
     await room
 
 
-async def _finish(ingest: Ingest, caller: Caller, content_type: str | None) -> Put:
+def _came_from(store: Store, request: Request, caller: Caller, size_bytes: int) -> Origin:
+    now_s = store.backing.clock.now_s()
+    address = f"{request.method} {request.path}"
+    return Origin(OriginKind.UPLOAD, address, caller.account, now_s, size_bytes, now_s, now_s)
+
+
+async def _finish(
+    store: Store, ingest: Ingest, caller: Caller, content_type: str | None, origin: Origin
+) -> Put:
     loop = asyncio.get_running_loop()
     landed: asyncio.Future[Put] = loop.create_future()
 
@@ -139,6 +151,7 @@ async def _finish(ingest: Ingest, caller: Caller, content_type: str | None) -> P
         root=Root.account(caller.account),
         content_type=content_type,
         quota_bytes=caller.quota_bytes,
+        also=store.origins.noting(origin),
     )
     return await landed
 

@@ -9,6 +9,7 @@ import pytest
 from blockstore import Root, Store
 from blockstore.origin import PER_NAME_MAX, Origin, OriginKind
 from blockstore.origin_book import Merge, blob_name
+from blockstore.origin_lines import parsed
 from content import multihash
 from content.block import Block
 from content.cid import RAW, Cid
@@ -185,7 +186,7 @@ def test_a_damaged_row_is_passed_over_and_written_anew(store: Store) -> None:
 def test_merging_what_was_exported_changes_nothing_and_loses_nothing(store: Store) -> None:
     note(store, name("a"), replace(PLACE, first_success_s=7.0, last_success_s=8.0))
     exported = list(store.origins.all())
-    assert store.origins.merge(exported) == Merge(widened=1)
+    assert store.origins.merge(map(parsed, store.origins.export())) == Merge(widened=1)
     assert list(store.origins.all()) == exported
     poorer = [(name("a"), replace(PLACE, added_s=6.0)), (name("b"), PLACE)]
     assert store.origins.merge(poorer) == Merge(added=1, widened=1)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blockstore.origin import PER_NAME_MAX, Origin, OriginKind
-from blockstore.origin_rows import is_name, loser, merged, name_of, row, row_key, row_value, worth
+from blockstore.origin_rows import check, is_name, loser, merged, name_of, row, row_key, row_value, worth
 from runtime.errors import BadRequest, BlobDamaged
 
 NAME = b"\x12\x20" + bytes(range(32))
@@ -77,9 +77,9 @@ def test_texts_that_do_not_fit_are_refused() -> None:
         (2048, lambda text: Origin(OriginKind.HTTP, "a", sub_path=text)),
     ]
     for most, origin in made:
-        row_value(b"", origin("x" * most))
+        check(origin("x" * most))
         with pytest.raises(BadRequest, match=str(most)):
-            row_value(b"", origin("x" * (most + 1)))
+            check(origin("x" * (most + 1)))
 
 
 def test_the_same_place_named_by_another_or_as_another_kind_is_another_row() -> None:

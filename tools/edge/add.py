@@ -16,6 +16,7 @@ from content.unixfs.profile import PROFILES, UNIXFS_V1_2025
 from tools.edge.add_tar import add_tar
 from tools.edge.add_tree import add_path
 from tools.edge.adding import Adding
+from tools.edge.came_from import came_from
 from tools.edge.invocation import Invocation, command
 from tools.edge.reading import Keep
 from tools.frame import walk
@@ -78,8 +79,20 @@ def add(
         for path in paths:
             with Adding(store, PROFILES[profile_name], keep, progress, invocation.out.warn, tell) as adding:
                 root = add_one(adding, path)
+            store.origins.note_soon(root.multihash, came_from(store, path, profile=_how(profile_name, flags)))
             if not flags["no_pin"]:
                 store.dag.pin(root, Root.pin(str(flags["name"])))
             last = root.text()
         if quieter:
             invocation.out.record({"cid": last}, last, flush=True)
+
+
+def _how(profile_name: str, flags: dict[str, bool | str]) -> str:
+    """The profile and whatever else decides which CID the same path gets."""
+    changed = {
+        "tar": flags["as_tar"],
+        "mode": flags["preserve_mode"],
+        "mtime": flags["preserve_mtime"],
+        "no-hidden": not flags["hidden"],
+    }
+    return "+".join([profile_name, *(name for name, is_so in changed.items() if is_so)])

@@ -13,6 +13,7 @@ from content.block import BlockMissing
 from content.cid import Cid
 from content.dag_walk import walk
 from runtime.errors import BadRequest, NotFound, TooLarge, Unverified, UsageError
+from tools.edge.came_from import came_from
 from tools.edge.extent import Extent, measured
 from tools.edge.invocation import Invocation, command
 from tools.edge.named import ContentPath, Path
@@ -69,6 +70,7 @@ def import_(
                         where=f"{path}, root {root}",
                         hint="--allow-incomplete keeps what is there",
                     )
+                store.origins.note_soon(root.multihash, came_from(store, path, profile="car"))
                 if not no_pin:
                     store.dag.pin(root, Root.pin(name))
             _tell(invocation, path, missing, report)

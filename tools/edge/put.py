@@ -19,6 +19,7 @@ from blockstore import Ingest, Put, Root, Store
 from content import names
 from content.bao.geometry import SEGMENT_BYTES
 from runtime.errors import EdgeError, UsageError
+from tools.edge.came_from import came_from
 from tools.edge.invocation import Invocation, command
 from tools.frame import walk
 from tools.frame.output import Output, Progress, human_size
@@ -91,11 +92,14 @@ def _send(
     except BaseException:
         ingest.abort()
         raise
-    return ingest.size_bytes, _finished(ingest, root, content_type)
+    return ingest.size_bytes, _finished(store, ingest, path, root, content_type)
 
 
-def _finished(ingest: Ingest, root: Root | None, content_type: str | None) -> "Future[Put]":
+def _finished(
+    store: Store, ingest: Ingest, path: str, root: Root | None, content_type: str | None
+) -> "Future[Put]":
     stored: Future[Put] = Future()
+    also = store.origins.noting(came_from(store, path, ingest.size_bytes))
 
     def done(outcome: Put | EdgeError) -> None:
         if isinstance(outcome, EdgeError):
@@ -103,7 +107,7 @@ def _finished(ingest: Ingest, root: Root | None, content_type: str | None) -> "F
         else:
             stored.set_result(outcome)
 
-    ingest.finish_soon(root=root, content_type=content_type, done=done)
+    ingest.finish_soon(root=root, content_type=content_type, done=done, also=also)
     return stored
 
 
