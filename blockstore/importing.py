@@ -100,6 +100,14 @@ class Importing:
         self.report.files += flatten_woken(self._dag)
         return self.report
 
+    def break_off(self) -> None:
+        """End an import whose stream ended early: what came is durable on return and stays for a lease.
+
+        Of an unfinished file the leaves are kept, as a fragment. Raises StoreFull.
+        """
+        self._end_run()
+        self._landings.wait()
+
     def __enter__(self) -> "Importing":
         return self
 

@@ -54,6 +54,24 @@ class CarReader:
         """Bytes that wait for the rest of their section: at most one section, and what was fed last."""
         return len(self._held)
 
+    @property
+    def at(self) -> int:
+        """Where in the stream the next section begins: everything before it was handed out."""
+        return self._at
+
+    def go_on_at(self, at: int) -> None:
+        """Go on at a section that an earlier reader of this CAR stood at. Raises BadRequest.
+
+        Called when the header has been read and nothing is held behind it.
+        """
+        passed = at - self._at
+        if self.roots is None or passed < 0 or (self._left is not None and passed > self._left):
+            raise _broken("there is no section where it should go on", at)
+        self._held.clear()
+        self._at = at
+        if self._left is not None:
+            self._left -= passed
+
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Block]:
         """The blocks that `data` completes. Raises BadRequest, TooLarge, Unverified; exhaust it."""
         self._held += data

@@ -1,0 +1,77 @@
+"""What becomes of an upload whose bytes are all here: imported, pinned, and the answer kept.
+
+Done by the request that brings the last bytes; after a crash by whoever asks next, or by `tend`. Doing it
+again is harmless: blocks that are here are not stored twice, pins that were made are found again.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from blockstore.dag import Dag
+from pinning.arrival import Book, pin_arrived
+from pinning.car_body import CheckRoots, import_file
+from pinning.spool import Spool, Spools
+from pinning.spool_record import HEADER_BYTES
+from runtime.errors import Busy, EdgeError, NotFound
+
+_log: Final = logging.getLogger("fleek.upload")
+_SECOND_NS: Final = 1_000_000_000
+
+
+class Finisher:
+    """Imports and pins what has arrived. All methods block; any thread."""
+
+    def __init__(self, dag: Dag, book: Book, spools: Spools, check_roots: CheckRoots) -> None:
+        self._dag = dag
+        self._book = book
+        self._spools = spools
+        self._check_roots = check_roots
+
+    def finish(self, spool: Spool) -> dict[str, Any]:
+        """What became of the upload; a refusal is a result. Raises what may pass by itself (StoreFull)."""
+        record = self._spools.record(spool.identity)
+        if record.result is not None:
+            return record.result
+        try:
+            result = self._imported(spool)
+        except EdgeError as error:
+            if error.outcome.may_retry or error.outcome.http_status >= 500:
+                raise
+            result = refused(error)
+        self._spools.settle(spool, result)
+        return result
+
+    def _imported(self, spool: Spool) -> dict[str, Any]:
+        record = self._spools.record(spool.identity)
+        roots, report = import_file(self._dag, spool.path, HEADER_BYTES, self._check_roots)
+        since_ns = int(record.created_s * _SECOND_NS)
+        arrived = pin_arrived(self._dag, self._book, record.sender, roots, since_ns)
+        return told(arrived, report.blocks, report.new_blocks, report.bytes_)
+
+    def tend(self, now_s: float, is_stopping: Callable[[], bool]) -> None:
+        """Sweep what was abandoned, and finish what a crash left. A chore for one process of a node."""
+        for identity in self._spools.sweep(now_s):
+            if is_stopping():
+                return
+            with contextlib.suppress(NotFound, Busy), self._spools.open(identity) as spool:
+                try:
+                    self.finish(spool)
+                except EdgeError as error:
+                    _log.warning("upload %s waits: %s (%s)", identity, error.message, error.where)
+
+
+def told(arrived: Any, blocks: int, new_blocks: int, size_bytes: int) -> dict[str, Any]:
+    """What an upload came to, as answers tell it."""
+    return {
+        "pins": [each.as_json() for each in arrived],
+        "blocks": blocks,
+        "new_blocks": new_blocks,
+        "size_bytes": size_bytes,
+    }
+
+
+def refused(error: EdgeError) -> dict[str, Any]:
+    """The result of an upload that can never come to anything."""
+    return {**error.as_json(), "status": error.outcome.http_status}

@@ -1,0 +1,116 @@
+"""`POST /car` and `/car/uploads`: content that is sent here, pinned on arrival. A `net.app.App`.
+
+What is asked is decided here and done in `car_body` (a CAR in one request) and `resumable` (in many).
+Everything needs a token with the scope `pin`.
+"""
+
+from typing import Final
+
+from blockstore.dag import Dag
+from net.answer import Answer, Hit
+from net.app import BodyReader
+from net.bearer import Caller, TokenBook, caller, require
+from net.http1 import Request
+from pinning import upload_request
+from pinning.arrival import Book, pin_arrived
+from pinning.car_body import CheckRoots, receive
+from pinning.finish import Finisher, told
+from pinning.pin import Status
+from pinning.resumable import PATH, Resumable
+from pinning.spool import Spools
+from pinning.steps import step
+from pinning.upload_answer import error_answer, json_answer, options_answer
+from runtime.clock import Clock
+from runtime.errors import EdgeError, MethodNotAllowed, NotFound, QuotaExceeded
+
+CAR: Final = "/car"
+_METHODS: Final = {CAR: "POST, OPTIONS", PATH: "POST, OPTIONS"}
+_ONE: Final = "GET, HEAD, PATCH, DELETE, OPTIONS"
+
+
+class Uploads:
+    """Everything under `/car`."""
+
+    def __init__(
+        self, dag: Dag, book: Book, tokens: TokenBook, spools: Spools, check_roots: CheckRoots, clock: Clock
+    ) -> None:
+        """`check_roots` raises what refuses a root (a denylist)."""
+        self._dag = dag
+        self._book = book
+        self._tokens = tokens
+        self._check_roots = check_roots
+        self.finisher = Finisher(dag, book, spools, check_roots)
+        self._resumable = Resumable(spools, self.finisher, check_roots, self._check_quota, clock)
+
+    def shares(self, host: str, accept: str) -> bool:
+        """See `net.app.App`."""
+        return False
+
+    def hit(self, target: bytes) -> Hit | None:
+        """See `net.app.App`: nothing here is memoised."""
+        return None
+
+    def decide(self, request: Request) -> Answer | None:
+        """OPTIONS at once; everything else waits for the disk or for bytes."""
+        if request.method != "OPTIONS":
+            return None
+        return options_answer(request, _METHODS.get(request.path, _ONE))
+
+    async def handle(self, request: Request, body: BodyReader) -> Answer:
+        """The answer; refusals are answers too, because browsers want fields of their own with them."""
+        try:
+            return await self._answer(request, body)
+        except EdgeError as error:
+            return error_answer(error, is_tus=request.path.startswith(PATH))
+
+    async def _answer(self, request: Request, body: BodyReader) -> Answer:
+        path, method = request.path, request.method
+        if path not in _METHODS and not path.startswith(PATH + "/"):
+            hint = "POST /car takes a CAR, POST /car/uploads begins one that can be resumed"
+            raise NotFound("nothing is served here", where=path[:80], hint=hint)
+        known = require(caller(request, self._tokens), "pin")
+        if path == CAR and method == "POST":
+            return await self._car(request, known, body)
+        upload_request.check_version(request)
+        if path == PATH and method == "POST":
+            return await self._resumable.create(request, known, body)
+        if path in _METHODS:
+            raise MethodNotAllowed(f"{method[:16]} is not done here", where=path, hint=_METHODS[path])
+        return await self._one(request, path[len(PATH) + 1 :], known, body)
+
+    async def _one(self, request: Request, identity: str, known: Caller, body: BodyReader) -> Answer:
+        """A request about one resumable upload."""
+        if request.method in ("GET", "HEAD"):
+            return await self._resumable.show(request, identity, known)
+        if request.method == "PATCH":
+            return await self._resumable.patch(request, identity, known, body)
+        if request.method == "DELETE":
+            return await self._resumable.cancel(identity, known)
+        raise MethodNotAllowed(f"{request.method[:16]} is not done here", where=PATH, hint=_ONE)
+
+    async def _car(self, request: Request, known: Caller, body: BodyReader) -> Answer:
+        """A CAR in one body: 201 when all of it is here and pinned, 202 when the rest is to be fetched."""
+        sender = upload_request.sender(known, upload_request.parameters(request.query))
+        await step(self._check_quota, known, request.content_length or 0)
+        left_bytes = await step(self._left_bytes, known)
+        roots, report = await receive(self._dag, body, self._check_roots, left_bytes)
+        arrived = await step(pin_arrived, self._dag, self._book, sender, roots)
+        whole = all(each.pin.status is Status.PINNED for each in arrived)
+        result = told(arrived, report.blocks, report.new_blocks, report.bytes_)
+        return json_answer(201 if whole else 202, result, known.account)
+
+    def _left_bytes(self, known: Caller) -> int | None:
+        """Bytes that the account may still bring; None for no limit."""
+        if known.quota_bytes is None:
+            return None
+        return max(0, known.quota_bytes - self._book.usage(known.account).bytes_)
+
+    def _check_quota(self, known: Caller, length_bytes: int) -> None:
+        """Refuse before a byte is read what its length alone shows to be too much."""
+        left_bytes = self._left_bytes(known)
+        if left_bytes is not None and length_bytes > left_bytes:
+            raise QuotaExceeded(
+                f"{length_bytes} bytes are more than the {left_bytes} that are left of the quota",
+                where=f"account {known.account}",
+                hint="remove something, or ask the operator for a larger quota",
+            )
