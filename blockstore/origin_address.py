@@ -6,7 +6,9 @@ a signed query without its signature fetches nothing, and half of it would only 
 Where it cannot be told, it is cut: a lost query costs a download, a kept one may cost an account.
 """
 
+import contextlib
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -89,6 +91,15 @@ def named(address: str, account: str = OPERATOR, added_s: float = 0.0) -> Origin
     if kind is OriginKind.GATEWAY:
         kept = kept.partition("?")[0].partition("/ipfs/")[0].rstrip("/")
     return Origin(kind, kept, account, added_s, is_cut=cut)
+
+
+def all_named(addresses: Iterable[str], account: str, added_s: float) -> list[Origin]:
+    """As `named`, of those that are addresses."""
+    found = []
+    for each in addresses:
+        with contextlib.suppress(BadRequest):
+            found.append(named(each, account, added_s))
+    return found
 
 
 def _kind_of_url(scheme: str, path: str) -> OriginKind:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from blockstore import Store
+from blockstore.origin_address import all_named
 from durable import Txn
 from pinning import rows
 from pinning.accounts import Account
@@ -81,6 +82,8 @@ class Pins:
             # all of it is here and was kept until this commit
             pin = replace(pin, status=Status.PINNED, dag_bytes=old.dag_bytes, raw_bytes=old.raw_bytes)
         self._table.insert(txn, account, pin)
+        for origin in all_named(wish.origins, account.name, self._index.now_s()):
+            self._store.origins.note(txn, wish.cid.multihash, origin)
         return pin
 
     def replace(self, account: str, request_id: str, wish: Wish, *, quota_bytes: int | None = None) -> Pin:
