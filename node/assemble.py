@@ -19,8 +19,11 @@ from net.outbound import Outbound, OutboundLimits
 from node.front import Front
 from node.identity import peer_id
 from node.start import Start
+from node.uploads import PATH as UPLOADS
+from node.uploads import upload_service
 from origins.fetcher import Fetcher
 from origins.meter import OriginMeter
+from pinning.pins import Pins
 from runtime.clock import SystemClock
 from runtime.errors import UsageError
 
@@ -66,7 +69,9 @@ def assemble(start: Start) -> Appliance:
     routing = Routing(store.dag, names, deny, tokens, peer_id(start.node.data))
     rules = AccessRules(anonymous_read=start.node.anonymous_read, max_misses=start.gateway.max_misses)
     gateway = Gateway(store, tokens, rules, content, routing)
-    front = Front(gateway, hosts, ())
+    pins = Pins(store)
+    uploads = upload_service(start, store, pins, tokens, deny, clock)
+    front = Front(gateway, hosts, ((UPLOADS, uploads),))
     return Appliance(store, tokens, front, gateway, fetcher)
 
 

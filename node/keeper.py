@@ -16,12 +16,16 @@ from typing import Final
 import uvloop
 
 from blockstore import Store, SweepReport
+from gateway.deny_rules import load
+from gateway.denylist import Denylist
 from node.admin import Admin
 from node.admin_guard import HostGuard
 from node.keystore import Keystore
 from node.republish import INTERVAL_S, Republisher
 from node.start import Start, on_stop, received, refused, say_ready
+from node.uploads import finisher_of
 from origins.routers import Routers
+from pinning.pins import Pins
 from runtime.clock import SystemClock
 from runtime.errors import EdgeError
 
@@ -29,6 +33,8 @@ log = logging.getLogger("fleek.keeper")
 
 # Background work takes a fifth of a core at most, so that it cannot be seen in the workers' p99
 _REST_PER_WORK: Final = 4.0
+# A look at the folder; who asks for an upload that a crash left has it finished at once
+_UPLOADS_EVERY_S: Final = 30.0
 
 
 class Chores:
@@ -99,6 +105,20 @@ async def _renew_names(start: Start, store: Store, stopping: asyncio.Event) -> N
                 await stopping.wait()
 
 
+async def _tend_uploads(start: Start, store: Store, stopping: asyncio.Event) -> None:
+    """Finish uploads that a crash left and sweep abandoned ones, now and again."""
+    deny = Denylist(load(start.gateway.denylists), store.dag, store.board.generation)
+    finisher, clock = finisher_of(start, store, Pins(store), deny), SystemClock()
+    while not stopping.is_set():
+        try:
+            await asyncio.to_thread(finisher.tend, clock.now_s(), stopping.is_set)
+        except EdgeError as error:
+            log.error("uploads cannot be tended: %s (%s)", error.message, error.where)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_UPLOADS_EVERY_S):
+                await stopping.wait()
+
+
 async def _serve(start: Start, store: Store) -> None:
     stopping = asyncio.Event()
     on_stop(asyncio.get_running_loop(), stopping.set)
@@ -109,7 +129,7 @@ async def _serve(start: Start, store: Store) -> None:
     await admin.start(socket.socket(fileno=start.admin_fd))
     chores.start()
     say_ready()
-    await _renew_names(start, store, stopping)
+    await asyncio.gather(_renew_names(start, store, stopping), _tend_uploads(start, store, stopping))
     await admin.stop()
     await asyncio.to_thread(chores.stop)
 

@@ -11,7 +11,7 @@ from content.cid import Cid
 from content.unixfs.file import leaves
 from runtime.errors import Blocked
 from tests.gateway.dags import Dags
-from tests.pinning.arrivals import Service, car_of, service, tree
+from tests.pinning.arrivals import MovedClock, Service, car_of, service, tree
 
 META = "%7B%22app%22%3A%22x%22%7D"
 BAD = ("nmae=x", "name=a&name=b", "meta=[]", "meta=%7B%22a%22%3A1%7D", "expires=soon", f"name={256 * 'n'}")
@@ -36,7 +36,7 @@ def test_a_whole_car_is_pinned_when_the_answer_comes(node: Service) -> None:
     assert reply.status == 201, reply.body
     told = reply.json()
     assert [(each["cid"], each["status"]) for each in told["pins"]] == [(root.text(), "pinned")]
-    pin = node.book.pins[told["pins"][0]["requestid"]]
+    pin = node.book.get("alice", told["pins"][0]["requestid"])
     assert (pin.account, pin.wish.name, pin.wish.meta) == ("alice", "holiday", {"app": "x"})
     assert pin.dag_bytes == sum(len(data) for data in dags.blocks.values())
     assert pin.raw_bytes == 3_070_010
@@ -91,7 +91,7 @@ def test_what_is_no_sound_car_is_refused_and_pins_nothing(
     reply = node.ask("POST", "/car", node.token(), spoil(car_of(dags, root)))
     assert reply.status == status, reply.body
     assert reply.json()["error"]["message"]
-    assert not node.book.pins
+    assert not node.pins()
 
 
 def test_a_body_that_breaks_off_acknowledges_nothing_and_keeps_what_came(node: Service) -> None:
@@ -101,7 +101,7 @@ def test_a_body_that_breaks_off_acknowledges_nothing_and_keeps_what_came(node: S
     at = chance.randrange(100_000, len(whole))
     print("cut at", at)
     node.cut(node.token(), "POST /car", b"\r\n" + whole[:at], len(whole))
-    assert not node.book.pins
+    assert not node.pins()
     here = {cid for cid in dags.blocks if node.store.dag.has(cid)}
     assert here == {block.cid for block in car.CarReader().feed(whole[:at])}, "what came whole is here"
     again = node.ask("POST", "/car", node.token(), whole)
@@ -130,7 +130,7 @@ def test_the_quota_is_judged_while_a_body_without_a_length_comes(node: Service) 
     token = node.token(quota_bytes=1_000_000)
     reply = node.ask("POST", "/car", token, (whole[at : at + 65536] for at in range(0, len(whole), 65536)))
     assert (reply.status, reply.json()["error"]["kind"]) == (403, "quota_exceeded")
-    assert not node.book.pins
+    assert not node.pins()
 
 
 def test_who_may_and_what_is_there(node: Service) -> None:
@@ -150,10 +150,24 @@ def test_a_name_on_the_denylist_is_refused_when_the_header_tells_it(tmp_path: Pa
     with service(tmp_path / "data", check=deny) as node:
         dags, root = tree(9, 100)
         assert node.ask("POST", "/car", node.token(), car_of(dags, root)).status == 410
-        assert not node.book.pins
+        assert not node.pins()
 
 
 def test_an_expiry_is_kept_with_the_pin(node: Service) -> None:
     dags, root = tree(10, 100)
     reply = node.ask("POST", "/car?expires=2030-01-31T12:00:00Z", node.token(), car_of(dags, root))
-    assert node.book.pins[reply.json()["pins"][0]["requestid"]].wish.expires_s == 1_896_091_200.0
+    assert node.book.get("alice", reply.json()["pins"][0]["requestid"]).wish.expires_s == 1_896_091_200.0
+
+
+def test_what_is_pinned_outlives_its_lease_and_gc(tmp_path: Path) -> None:
+    dags, root = tree(11, 20_000)
+    other, lost = tree(12, 20_000)
+    clock = MovedClock()
+    with service(tmp_path / "data", clock=clock) as node:
+        assert node.ask("POST", "/car", node.token(), car_of(dags, root)).status == 201
+        whole = car_of(other, lost)
+        node.cut(node.token(), "POST /car", b"\r\n" + whole[:-10], len(whole))
+        clock.ahead_s = 10 * node.store.settings.lease_s
+        node.store.sweep()
+        assert all(node.store.dag.has(cid) for cid in dags.blocks)
+        assert not any(node.store.dag.has(cid) for cid in other.blocks), "nobody keeps what was broken off"
