@@ -18,6 +18,7 @@ from typing import Final
 from blockstore.backing import Backing
 from blockstore.block_rows import BlockRow, BlockRows, block_row
 from blockstore.dag import Dag, DagRoot
+from blockstore.marks import Marks
 from content import cid as codecs
 from content.block import BlockMissing
 from content.cid import Cid
@@ -31,31 +32,6 @@ _CLOCK_EVERY: Final = 8
 _LEAVES: Final = frozenset((codecs.RAW, codecs.JSON, codecs.CBOR))
 
 
-class _Marks:
-    """One bit an ordinal, in pieces that are made when they are needed."""
-
-    _PIECE_BITS: Final = 1 << 15
-
-    def __init__(self) -> None:
-        self._pieces: dict[int, bytearray] = {}
-
-    def add(self, ordinal: int) -> bool:
-        """Mark; False when it was marked already."""
-        number, bit = divmod(ordinal, self._PIECE_BITS)
-        piece = self._pieces.setdefault(number, bytearray(self._PIECE_BITS // 8))
-        mask = 1 << (bit & 7)
-        if piece[bit >> 3] & mask:
-            return False
-        piece[bit >> 3] |= mask
-        return True
-
-    def has(self, ordinal: int) -> bool:
-        """Whether an ordinal is marked."""
-        number, bit = divmod(ordinal, self._PIECE_BITS)
-        piece = self._pieces.get(number)
-        return piece is not None and bool(piece[bit >> 3] & (1 << (bit & 7)))
-
-
 class DagSweep:
     """One sweep over the blocks of a store. `steps` yields after each; may be given up after any."""
 
@@ -63,7 +39,7 @@ class DagSweep:
         self._backing = backing
         self._dag = dag
         self._rows: BlockRows = dag.rows
-        self._marks: dict[int, _Marks] = {}  # by codec: the same bytes under another codec have other links
+        self._marks: dict[int, Marks] = {}  # by codec: the same bytes under another codec have other links
         self._marked_roots: set[bytes] = set()
         self._serial = -1
         self.unreadable: Cid | None = None  # a block that hides what it links to
@@ -144,7 +120,7 @@ class DagSweep:
                     continue
                 if row is None:
                     continue
-                is_new = self._marks.setdefault(cid.codec, _Marks()).add(row.ordinal)
+                is_new = self._marks.setdefault(cid.codec, Marks()).add(row.ordinal)
                 if is_new and cid.codec not in _LEAVES:
                     found.append(cid)
         return found

@@ -155,6 +155,11 @@ def flatten(dag: Dag, cid: Cid) -> bool:
     return _flatten_all(dag, Landings(), [cid]) == 1
 
 
+def flatten_all(dag: Dag, cids: Sequence[Cid]) -> int:
+    """As `flatten` for many, which become durable together; how many are whole now."""
+    return _flatten_all(dag, Landings(), [cid for cid in cids if cid.codec == codecs.DAG_PB])
+
+
 def flatten_woken(dag: Dag) -> int:
     """Make the files whole whose missing block has come; returns how many are whole now."""
     made = 0

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from content import car
 from content.block import Block, BlockMissing
 from content.cid import Cid
+from content.links import links
 from content.unixfs import directory
 from content.unixfs.build_file import FileBuilder, LeafMade
 from content.unixfs.file import blocks, is_file, node
@@ -111,6 +112,8 @@ class Source:
             first, _, last = asked.query["entity-bytes"].partition(":")
             start, stop = int(first), None if last == "*" else int(last) + 1
         block = self.held[asked.cid.multihash]
+        if asked.query.get("dag-scope") == "all":
+            return self.whole(asked.cid)
         if asked.cid.codec == 0x70 and is_file(node(asked.cid, block.data).message):
             cids = list(blocks(asked.cid, self.read, start, stop))
         elif asked.cid.codec == 0x70:
@@ -118,6 +121,18 @@ class Source:
         else:
             cids = [asked.cid]
         return [Block(cid, self.read(cid)) for cid in cids]
+
+    def whole(self, root: Cid) -> list[Block]:
+        """The blocks of the DAG that are held, depth first; what is below one that lacks is left out."""
+        found: dict[bytes, Block] = {}
+        waiting = [root]
+        while waiting:
+            cid = waiting.pop()
+            block = self.held.get(cid.multihash)
+            if block is not None and cid.multihash not in found:
+                found[cid.multihash] = Block(cid, block.data)
+                waiting += reversed(links(cid, block.data))
+        return list(found.values())
 
     def car(self, asked: Asked) -> bytes:
         """That CAR."""
