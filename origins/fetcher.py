@@ -14,7 +14,7 @@ Invariants
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from blockstore import Store
@@ -23,6 +23,7 @@ from content import multihash
 from content.cid import Cid
 from net.outbound import Outbound
 from origins.arrivals import Arrivals
+from origins.dag_fetch import DagFetch
 from origins.file_windows import FileWindows
 from origins.fills import Fills, OneFetch
 from origins.looking import Looking
@@ -63,6 +64,7 @@ class Fetcher:
         self._trustless = Trustless(store.dag, outbound, sources, arrivals, clock, meter, limit_s)
         self._looking = Looking(sources, clock, settings.hedge_s, limit_s)
         self._files = FileWindows(store.dag, self._once, self._trustless, sources, self._looking, arrivals)
+        self._dags = DagFetch(store, self._trustless, sources, self._looking, settings.max_fetches)
         self._sources = sources
         self._names = NameFetch(outbound, settings, records, links, resolver, meter, clock)
 
@@ -99,6 +101,10 @@ class Fetcher:
                 await self._trustless.block(source, cid, gain)
 
         await self._one(cid, lambda: self._looking.look(cid.multihash, cid, attempt))
+
+    async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
+        """Return when the block and what one source has below it are here, see `DagFetch.dag`."""
+        await self._dags.dag(cid, also)
 
     async def span(self, cid: Cid, start: int, stop: int) -> None:
         """Return when what is needed for byte `start` of a file is here, see `FileWindows.span`."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from blockstore.dag import Dag
 from blockstore.landings import Landings
+from origins.dag_car import DagCar
 from origins.entity_car import EntityCar
 
 
@@ -23,14 +24,14 @@ class _Batch:
 class Intake:
     """One CAR on its way into the store."""
 
-    def __init__(self, dag: Dag, car: EntityCar, arrived: Callable[[list[bytes]], None]) -> None:
+    def __init__(self, dag: Dag, car: EntityCar | DagCar, arrived: Callable[[list[bytes]], None]) -> None:
         """`arrived` is told of blocks once they can be read, on the loop."""
         self._dag, self._car, self._arrived = dag, car, arrived
         self._batch = _Batch()
         self._landing: asyncio.Task[None] | None = None
 
     async def take(self, data: bytes) -> None:
-        """The next bytes. Raises what `EntityCar.feed` does, StoreFull."""
+        """The next bytes. Raises what the `feed` of the CAR does, StoreFull."""
         await asyncio.to_thread(self._feed, data)
         if self._landing is None or self._landing.done():
             await self._land()

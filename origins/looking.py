@@ -1,7 +1,7 @@
 """One search for a thing over all sources: hedged, tried again where that may help, remembered if vain."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from content.cid import Cid
@@ -10,7 +10,7 @@ from origins.hedge import Race
 from origins.sources import Sources
 from origins.trustless import Gain
 from runtime.clock import Clock
-from runtime.errors import NotFound, SourceTimeout, Unreachable
+from runtime.errors import EdgeError, NotFound, SourceTimeout, Unreachable
 
 # A source that failed once is often back at the next moment; who waits for longer had better be told
 _ROUNDS: Final = 3
@@ -28,19 +28,32 @@ class Looking:
         self._hedge_s, self._limit_s = hedge_s, limit_s
         self._absences = Absences()
 
-    async def look(self, name: bytes, cid: Cid, attempt: Attempt) -> None:
+    async def look(
+        self,
+        name: bytes,
+        cid: Cid,
+        attempt: Attempt,
+        *,
+        also: Sequence[str] = (),
+        hedge_s: float | None = None,
+        told: Callable[[EdgeError], EdgeError] | None = None,
+    ) -> None:
         """Return when `attempt` succeeded at a source. `name`: what is looked for, `cid` what it belongs to.
+
+        `also`: sources besides those that are known. `hedge_s`: None for that of the settings. `told`: says
+        more of a failure, which is remembered so.
 
         Raises NotFound, Unreachable, SourceTimeout; StoreFull and whatever else is no source's doing.
         """
         self._absences.check(name, self._clock.tick_s(), cid.text())
         try:
-            await self._rounds(cid, attempt)
+            await self._rounds(cid, attempt, also, self._hedge_s if hedge_s is None else hedge_s)
         except (NotFound, Unreachable, SourceTimeout) as error:
-            self._absences.learn(name, error, self._clock.tick_s())
-            raise
+            problem = error if told is None else told(error)
+            self._absences.learn(name, problem, self._clock.tick_s())
+            raise problem from None
 
-    async def _rounds(self, cid: Cid, attempt: Attempt) -> None:
+    async def _rounds(self, cid: Cid, attempt: Attempt, also: Sequence[str], hedge_s: float) -> None:
         deadline_s = self._clock.tick_s() + self._limit_s
         without: set[str] = set()
         for left in reversed(range(_ROUNDS)):
@@ -53,14 +66,14 @@ class Looking:
                     without.add(source)  # is not asked in the next round
                     raise
 
-            race = Race(self._sources.of(cid, without), one, gain.count, self._hedge_s)
+            race = Race(self._sources.of(cid, without, also), one, gain.count, hedge_s)
             try:
                 await race.run(self._limit_s)
                 return
             except SourceTimeout as error:
                 raise SourceTimeout(error.message, where=cid.text()) from None
             except (NotFound, Unreachable) as error:
-                rest_s = self._sources.rest_s(without)
+                rest_s = self._sources.rest_s(without, also)
                 may_wait = left and rest_s is not None and rest_s <= _WAIT_MAX_S
                 if rest_s is None or not may_wait or self._clock.tick_s() + rest_s > deadline_s:
                     raise _told(error, rest_s, cid) from None

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -40,11 +40,19 @@ class Sources:
         self._routers = [url.rstrip("/") for url in settings.routers]
         self._recent: deque[str] = deque(maxlen=_RECENT)
         self._known: dict[bytes, tuple[float, list[str]]] = {}
+        self._told: dict[str, None] = {}
         self.scores = Scores()
 
-    def of(self, cid: Cid, without: Collection[str] = ()) -> "CidSources":
-        """Sources for one thing, to be asked one after the other."""
-        return CidSources(self, cid, without)
+    def of(self, cid: Cid, without: Collection[str] = (), also: Sequence[str] = ()) -> "CidSources":
+        """Sources for one thing, to be asked one after the other; `also`: some that are said to have it."""
+        return CidSources(self, cid, without, also)
+
+    def tell(self, sources: Iterable[str]) -> None:
+        """These were named for one thing by who asked for it: they are never asked for any other."""
+        for each in sources:
+            while len(self._told) >= _MEMO:
+                del self._told[next(iter(self._told))]
+            self._told[each] = None
 
     def order(self, sources: list[str]) -> list[str]:
         """Those that may be asked now, best first."""
@@ -54,9 +62,9 @@ class Sources:
         """Everyone who can be asked without asking a router first."""
         return list(dict.fromkeys([*self._gateways, *self._recent]))
 
-    def rest_s(self, without: Collection[str] = ()) -> float | None:
+    def rest_s(self, without: Collection[str] = (), also: Sequence[str] = ()) -> float | None:
         """Seconds until one of those at hand who rest may be asked again; None when none rests."""
-        sources = [each for each in self.at_hand() if each not in without]
+        sources = [each for each in (*also, *self.at_hand()) if each not in without]
         return self.scores.rest_s(sources, self._clock.tick_s())
 
     async def named(self, cid: Cid) -> list[str]:
@@ -92,7 +100,7 @@ class Sources:
     def answered(self, source: str, started_s: float, size_bytes: int) -> None:
         """A source gave what was asked, since `started_s` of the clock."""
         self.scores.answered(source, self._clock.tick_s() - started_s, size_bytes)
-        if source not in self._gateways:
+        if source not in self._gateways and source not in self._told:
             if source in self._recent:
                 self._recent.remove(source)
             self._recent.appendleft(source)
@@ -125,14 +133,14 @@ class Sources:
 class CidSources:
     """`hedge.Candidates` for one CID. Routers are asked only when everyone at hand was."""
 
-    def __init__(self, sources: Sources, cid: Cid, without: Collection[str]) -> None:
-        self._sources, self._cid = sources, cid
+    def __init__(self, sources: Sources, cid: Cid, without: Collection[str], also: Sequence[str]) -> None:
+        self._sources, self._cid, self._also = sources, cid, also
         self._asked: set[str] = set(without)
         self._named: list[str] | None = None
 
     async def next(self) -> str | None:
         """See `hedge.Candidates.next`."""
-        found = self._best(self._sources.at_hand())
+        found = self._best([*self._also, *self._sources.at_hand()])
         if found is None:
             if self._named is None:
                 self._named = await self._sources.named(self._cid)

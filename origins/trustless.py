@@ -14,6 +14,7 @@ from content.block import MAX_BLOCK_BYTES, Block
 from content.cid import Cid
 from net.outbound import Outbound, OutboundReply
 from origins.arrivals import Arrivals
+from origins.dag_car import DagCar
 from origins.entity_car import EntityCar
 from origins.intake import Intake
 from origins.meter import OriginMeter
@@ -35,6 +36,10 @@ _ABSENT: Final = frozenset((404, 410, 412, 451))
 _NO_CARS: Final = frozenset((400, 406, 415, 501))
 # A window of a file at 14 KB/s; slower than that it is better asked for in smaller parts
 _CAR_S: Final = 600.0
+# A whole DAG may take long, and what came is kept; but who sends less than 16 KiB in 10 s is left
+_DAG_CAR_S: Final = 6 * 3600.0
+_PACE_S: Final = 10.0
+_PACE_BYTES: Final = 16_384
 
 
 class Gain:
@@ -100,23 +105,36 @@ class Trustless:
 
     async def car(self, source: str, cid: Cid, query: str, max_bytes: int, gain: Gain) -> None:
         """Get the CAR of an entity; each block is stored as it comes. Raises as `block`, and NoCars."""
+        url = f"{source}/ipfs/{cid}?format=car&dag-scope=entity{query}"
+        await self._car(source, url, EntityCar(cid), max_bytes, _CAR_S, gain)
+
+    async def dag_car(self, source: str, cid: Cid, car: DagCar, max_bytes: int, gain: Gain) -> None:
+        """Get the CAR of a whole DAG, as `car` does; a source that stalls is left with what it gave."""
+        url = f"{source}/ipfs/{cid}?format=car&dag-scope=all"
+        await self._car(source, url, car, max_bytes, _DAG_CAR_S, gain, pace_s=_PACE_S)
+
+    async def _car(
+        self,
+        source: str,
+        url: str,
+        car: EntityCar | DagCar,
+        max_bytes: int,
+        deadline_s: float,
+        gain: Gain,
+        *,
+        pace_s: float | None = None,
+    ) -> None:
         started_s, size = self._clock.tick_s(), 0
         async with self._judged(source, "car"):
             reply = await self._outbound.get(
-                f"{source}/ipfs/{cid}?format=car&dag-scope=entity{query}",
-                accept=_CAR_TYPE,
-                max_bytes=max_bytes,
-                deadline_s=_CAR_S,
-                reuse=True,
+                url, accept=_CAR_TYPE, max_bytes=max_bytes, deadline_s=deadline_s, reuse=True
             )
             async with reply:
                 if reply.status in _NO_CARS or (reply.status == 200 and not _is_car(reply)):
                     raise NoCars("the source gives no CARs", where=source)
                 _check_status(reply, source)
-                async with Intake(
-                    self._dag, EntityCar(cid), lambda names: self._arrived(names, gain)
-                ) as intake:
-                    async for data in reply.pieces():
+                async with Intake(self._dag, car, lambda names: self._arrived(names, gain)) as intake:
+                    async for data in _paced(reply, source, pace_s):
                         size += len(data)
                         self._meter.received(len(data))
                         await intake.take(data)
@@ -160,6 +178,25 @@ class Trustless:
         finally:
             self._meter.opened(-1)
             self._sources.scores.ended(source)
+
+
+async def _paced(reply: OutboundReply, source: str, pace_s: float | None) -> AsyncIterator[bytes]:
+    """The body as it comes; SourceTimeout when less than `_PACE_BYTES` come in `pace_s` of waiting."""
+    loop = asyncio.get_running_loop()
+    pieces, waited_s, got = reply.pieces(), 0.0, 0
+    while True:
+        began_s = loop.time()
+        try:
+            async with asyncio.timeout(None if pace_s is None else pace_s - waited_s):
+                data = await anext(pieces, None)
+        except TimeoutError:
+            raise SourceTimeout("the source sends hardly anything", where=source) from None
+        if data is None:
+            return
+        waited_s, got = waited_s + loop.time() - began_s, got + len(data)
+        if got >= _PACE_BYTES:
+            waited_s, got = 0.0, 0
+        yield data
 
 
 def _is_car(reply: OutboundReply) -> bool:

@@ -1,0 +1,119 @@
+"""Brings whole DAGs: a block, and behind it as much of what it links to as one source gives in a CAR.
+
+Theory of operation. The block itself is asked for first, hedged as any other: that tells who has the content.
+Then the best source is asked for the CAR of all of it. A CAR that breaks off, stalls or has holes is no
+failure: what came is kept, and the caller, who walks the DAG, asks again for the parts that are missing, so
+nothing is sent twice. Where no source gives CARs the caller is left to ask block by block.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from blockstore import Store
+from blockstore.presence import present
+from content import cid as codecs
+from content import multihash
+from content.cid import Cid
+from content.links import links
+from origins.dag_car import DagCar
+from origins.looking import Looking
+from origins.sources import Sources
+from origins.trustless import Gain, NoCars, Trustless
+from runtime.errors import BadRequest, EdgeError, NotFound, SourceTimeout, StoreFull, Unreachable
+
+# A source that answers nothing for so long gets company; then the CAR comes twice, so not soon
+_HEDGE_S: Final = 10.0
+# More than a terabyte is asked for in parts
+_BYTES_MAX: Final = 1 << 40
+_LEAVES: Final = frozenset((codecs.RAW, codecs.JSON, codecs.CBOR))
+
+
+class DagFetch:
+    """Fetches of DAGs of one process."""
+
+    def __init__(
+        self, store: Store, trustless: Trustless, sources: Sources, looking: Looking, max_fetches: int
+    ) -> None:
+        self._store, self._trustless, self._sources, self._looking = store, trustless, sources, looking
+        self._turns = asyncio.Semaphore(max_fetches)
+
+    async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
+        """Return when the block is here and, of what is below it, what one source gave: all, or a part.
+
+        `also`: base URLs of gateways that are said to have it. Raises NotFound, Unreachable, SourceTimeout,
+        StoreFull; BadRequest for a hash that cannot be verified. May be cancelled at any moment.
+        """
+        multihash.verify(cid.multihash, b"")  # refuses what could never be verified
+        self._sources.tell(also)
+        async with self._turns:
+            if not self._is_here(cid):
+                await self._block(cid, also)
+            if await asyncio.to_thread(self._lacks_something, cid):
+                try:
+                    await self._below(cid, also)
+                except StoreFull:
+                    raise
+                except EdgeError:
+                    pass  # the block itself came: the parts are asked for by whoever walks
+
+    def _is_here(self, cid: Cid) -> bool:
+        return cid.is_identity or present(self._store, cid) is not None
+
+    def _lacks_something(self, cid: Cid) -> bool:
+        if cid.codec in _LEAVES:
+            return False
+        try:
+            return not all(self._is_here(each) for each in links(cid, self._store.dag.read(cid)))
+        except BadRequest:
+            return False
+
+    async def _block(self, cid: Cid, also: Sequence[str]) -> None:
+        said: dict[str, EdgeError] = {}
+
+        async def attempt(source: str, gain: Gain) -> None:
+            try:
+                await self._trustless.block(source, cid, gain)
+            except EdgeError as error:
+                said[source] = error
+                raise
+
+        await self._looking.look(
+            _name(cid, b"block", also), cid, attempt, also=also, told=lambda error: _told(error, said, cid)
+        )
+
+    async def _below(self, cid: Cid, also: Sequence[str]) -> None:
+        async def attempt(source: str, gain: Gain) -> None:
+            if not self._sources.scores.gives_cars(source):
+                raise NoCars("the source gives no CARs", where=source)
+            car = DagCar(cid, self._is_here)
+            try:
+                await self._trustless.dag_car(source, cid, car, _BYTES_MAX, gain)
+            except StoreFull:
+                raise
+            except EdgeError:
+                if not car.new_blocks:
+                    raise
+            if not car.new_blocks:
+                self._sources.scores.gives_no_cars(source)
+                raise NoCars("its CAR does not hold what it is of", where=source)
+
+        await self._looking.look(_name(cid, b"dag", also), cid, attempt, also=also, hedge_s=_HEDGE_S)
+
+
+def _name(cid: Cid, what: bytes, also: Sequence[str]) -> bytes:
+    """What is remembered of a search in vain holds for the same thing from the same sources only."""
+    return b" ".join((cid.multihash, what, *(each.encode() for each in also)))
+
+
+def _told(error: EdgeError, said: dict[str, EdgeError], cid: Cid) -> EdgeError:
+    """The error with what each source said, as a person is told."""
+    absent = sum(isinstance(each, NotFound) for each in said.values())
+    other = {source: each for source, each in said.items() if not isinstance(each, NotFound)}
+    parts = [f"{absent} of {len(said)} gateways that were asked answered 404"] if absent else []
+    parts += [f"{source}: {each.message}" for source, each in list(other.items())[:3]]
+    parts += [f"and {len(other) - 3} more failed"] if len(other) > 3 else []
+    if not parts or isinstance(error, SourceTimeout):
+        return error
+    kind = NotFound if isinstance(error, NotFound) else Unreachable
+    return kind("; ".join(parts), where=cid.text())
