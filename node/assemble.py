@@ -64,7 +64,7 @@ def assemble(start: Start) -> Appliance:
     )
     names = Names(store.dag, links, clock.now_s)
     deny = Denylist(load(start.gateway.denylists), store.dag, store.board.generation)
-    fetcher = _fetcher(start, store, names, links, clock) if may_dial else None
+    fetcher = fetcher_of(start, store, names, links, clock) if may_dial else None
     content = ContentApp(store.dag, hosts, names, deny, fetcher)
     routing = Routing(store.dag, names, deny, tokens, peer_id(start.node.data))
     rules = AccessRules(anonymous_read=start.node.anonymous_read, max_misses=start.gateway.max_misses)
@@ -75,7 +75,8 @@ def assemble(start: Start) -> Appliance:
     return Appliance(store, tokens, front, gateway, fetcher)
 
 
-def _fetcher(start: Start, store: Store, names: Names, links: DnsLinks, clock: SystemClock) -> Fetcher:
+def fetcher_of(start: Start, store: Store, names: Names, links: DnsLinks, clock: SystemClock) -> Fetcher:
+    """What brings here what is not here; belongs to the running loop. Raises UsageError."""
     settings = start.origins
     try:
         tls = ssl.create_default_context(cafile=settings.ca_file)

@@ -1,4 +1,4 @@
-"""The whole configuration of one appliance: four sections, one file, environment and flags.
+"""The whole configuration of one appliance: sections, one file, environment and flags.
 
 `[node]` is below; `[store]`, `[http]` and `[log]` live beside what they configure. This is the
 border where the file is opened; reading and layering are `node.layers`, spelling `node.values`.
@@ -21,6 +21,7 @@ from net.limits import HttpLimits
 from node.layers import Layers, Setting
 from node.values import Address, address
 from origins.settings import OriginSettings
+from pinning.settings import PinSettings
 from runtime.errors import UsageError
 
 _WORKERS_MAX: Final = 127  # two slots a worker on a board of 256, one left for the keeper (runtime.board)
@@ -91,6 +92,7 @@ SECTIONS: Final[Mapping[str, type]] = {
     "log": LogSettings,
     "gateway": GatewaySettings,
     "origins": OriginSettings,
+    "pinning": PinSettings,
 }
 
 
@@ -104,6 +106,7 @@ class Config:
     log: LogSettings
     gateway: GatewaySettings
     origins: OriginSettings
+    pinning: PinSettings
     settings: tuple[Setting, ...]
     file: Path | None
     _environ: Mapping[str, str] = field(repr=False)
@@ -140,6 +143,7 @@ def load(config_file: Path | None, environ: Mapping[str, str], flags: Mapping[st
     log, log_settings = layers.section("log")
     gateway, gateway_settings = layers.section("gateway")
     origins, origin_settings = layers.section("origins")
+    pinning, pin_settings = layers.section("pinning")
     settings = (
         *node_settings,
         *store_settings,
@@ -147,8 +151,9 @@ def load(config_file: Path | None, environ: Mapping[str, str], flags: Mapping[st
         *log_settings,
         *gateway_settings,
         *origin_settings,
+        *pin_settings,
     )
-    return Config(node, store, http, log, gateway, origins, settings, path, environ, dict(flags))
+    return Config(node, store, http, log, gateway, origins, pinning, settings, path, environ, dict(flags))
 
 
 def _found(environ: Mapping[str, str]) -> Path | None:

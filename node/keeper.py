@@ -1,7 +1,7 @@
-"""The process for background work: sweep, scrub, names and the admin listener (`python -m node.keeper`).
+"""The process for background work: sweep, scrub, names, pins, the admin listener (`python -m node.keeper`).
 
-Background work runs in one thread, a short step at a time, with a pause between steps that keeps
-its share of a core small; the event loop only answers the admin listener.
+Sweep and scrub run in one thread, a short step at a time, with a pause between steps that keeps their share
+of a core small; the event loop answers the admin listener and brings here what is pinned.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from gateway.denylist import Denylist
 from node.admin import Admin
 from node.admin_guard import HostGuard
 from node.keystore import Keystore
+from node.pin_work import work_on_pins
 from node.republish import INTERVAL_S, Republisher
 from node.start import Start, on_stop, received, refused, say_ready
 from node.uploads import finisher_of
@@ -129,7 +130,11 @@ async def _serve(start: Start, store: Store) -> None:
     await admin.start(socket.socket(fileno=start.admin_fd))
     chores.start()
     say_ready()
-    await asyncio.gather(_renew_names(start, store, stopping), _tend_uploads(start, store, stopping))
+    await asyncio.gather(
+        _renew_names(start, store, stopping),
+        _tend_uploads(start, store, stopping),
+        work_on_pins(start, store, stopping),
+    )
     await admin.stop()
     await asyncio.to_thread(chores.stop)
 

@@ -20,6 +20,7 @@ from net.access_log import LogSettings
 from net.limits import HttpLimits
 from node.config import NodeSettings
 from origins.settings import OriginSettings
+from pinning.settings import PinSettings
 from runtime.errors import EdgeError
 
 READY_LINE: Final = b"ready\n"
@@ -35,6 +36,7 @@ class Start:
     log: LogSettings
     gateway: GatewaySettings
     origins: OriginSettings
+    pinning: PinSettings
     slot: int
     plain_fd: int | None
     tls_fd: int | None

@@ -206,6 +206,7 @@ class _Supervisor:
                 log=config.log,
                 gateway=config.gateway,
                 origins=config.origins,
+                pinning=config.pinning,
                 slot=slot,
                 plain_fd=_fd(post.plain),
                 tls_fd=_fd(post.tls),

@@ -1,0 +1,70 @@
+"""The pin worker of a node, joined with what it needs: pins, quotas of tokens, and where content is from."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from blockstore import Store
+from gateway.dnslinks import DnsLinks
+from gateway.mutable import Names
+from handshake.tokens import Tokens
+from node.assemble import fetcher_of
+from node.start import Start
+from pinning.attempt import Means
+from pinning.fetch_ports import Quota
+from pinning.pins import Pins
+from pinning.worker import PinWorker
+from runtime.clock import Clock, SystemClock
+
+# Steps of walks, and waits for commits: the latter would starve the former on one thread a core
+_THREADS: Final = 32
+# Tokens change rarely; a quota that was raised counts after this
+_QUOTA_S: Final = 5.0
+_MAY_PIN: Final = frozenset(("pin", "admin"))
+
+
+class TokenQuotas:
+    """Quotas of accounts: the largest of an account's tokens that may pin; none where one has none."""
+
+    def __init__(self, tokens: Tokens, pins: Pins, clock: Clock) -> None:
+        self._tokens, self._pins, self._clock = tokens, pins, clock
+        self._limits: dict[str, int | None] = {}
+        self._read_s = float("-inf")
+
+    def of(self, account: str) -> Quota:
+        """See `pinning.fetch_ports.Quotas`."""
+        limit_bytes = self._limits_now().get(account)
+        used_bytes = 0 if limit_bytes is None else self._pins.usage(account).bytes_
+        return Quota(limit_bytes, used_bytes)
+
+    def _limits_now(self) -> dict[str, int | None]:
+        now_s = self._clock.tick_s()
+        if now_s - self._read_s >= _QUOTA_S:
+            limits: dict[str, int | None] = {}
+            for row in self._tokens.list():
+                if row.revoked_s is None and not _MAY_PIN.isdisjoint(row.scopes):
+                    known = limits.get(row.account, 0)
+                    limits[row.account] = (
+                        None if known is None or row.quota_bytes is None else max(known, row.quota_bytes)
+                    )
+            self._limits, self._read_s = limits, now_s
+        return self._limits
+
+
+async def work_on_pins(start: Start, store: Store, stopping: asyncio.Event) -> None:
+    """Bring here what is pinned, until told to stop. Offline, only what is here completes a pin."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "pins"))
+    clock = SystemClock()
+    pins = Pins(store)
+    tokens = await asyncio.to_thread(Tokens.open, start.node.data)
+    fetcher = None
+    if not start.node.offline:
+        links = DnsLinks({}, clock.tick_s)
+        fetcher = fetcher_of(start, store, Names(store.dag, links, clock.now_s), links, clock)
+    means = Means(store, pins, start.pinning, clock, fetcher)
+    try:
+        await PinWorker(means, TokenQuotas(tokens, pins, clock)).run(stopping)
+    finally:
+        if fetcher is not None:
+            await fetcher.close()
+        tokens.close()

@@ -1,0 +1,207 @@
+"""Brings what is pinned here: takes pins whose turn it is, some at once, and says what became of each.
+
+Theory of operation. Pins are taken from `PinWork` and worked on by an `Attempt` each. Who has fewest pins at
+work goes first, then who waited longest; one account has at most a few at work. Where every place is taken,
+a pin that has been at work for long makes room for an account that has none: it goes on later from its
+cursor. What a try raises decides whether there is another one, later each time, or none.
+
+Invariants
+ 1. At most `at_once` pins are at work, `at_once_per_account` of one account, one for a root.
+ 2. A pin ends pinned, failed with a reason, removed, or queued for a later try; tries are bounded.
+ 3. A pin that is removed is let go of within a second, and at once when it is waited for.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pinning.attempt import Attempt, Means, Whole
+from pinning.fetch_ports import Quotas
+from pinning.pin import Pin
+from pinning.reasons import explain, given_up, is_final, waiting
+from runtime.errors import EdgeError, QuotaExceeded, SourceTimeout, Unreachable
+
+log = logging.getLogger("fleek.pinning")
+
+# How soon a pin that another process accepted is noticed: one look costs 3 us
+_POLL_S: Final = 0.05
+# Retries come due without anything changing
+_DUE_S: Final = 0.5
+_EXPIRE_S: Final = 5.0
+_EXPIRE_AT_ONCE: Final = 256
+# Doubling stops mattering long before
+_DOUBLINGS_MAX: Final = 32
+# Accounts whose last turn is remembered
+_ACCOUNTS_MAX: Final = 4096
+
+
+@dataclass(slots=True, eq=False)
+class _AtWork:
+    """A pin that is worked on."""
+
+    pin: Pin
+    started_s: float
+    task: "asyncio.Task[None]"
+    attempt: Attempt
+
+
+class PinWorker:
+    """The worker of one node."""
+
+    def __init__(self, means: Means, quotas: Quotas, chance: Callable[[], float] = random.random) -> None:
+        """`chance`: a number in [0, 1), for the jitter between tries."""
+        self._means, self._quotas, self._chance = means, quotas, chance
+        self._work, self._settings, self._clock = means.work, means.settings, means.clock
+        self._at_work: dict[str, _AtWork] = {}
+        self._turns: dict[str, float] = {}  # account -> when its last pin was begun
+        self._wake = asyncio.Event()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until told to stop; what is under way is given up and goes on at the next start."""
+        seen: int | None = None
+        due_s = expire_s = float("-inf")
+        try:
+            while not stopping.is_set():
+                now_s, number = self._clock.tick_s(), self._work.changes()
+                if number != seen:
+                    for each in self._at_work.values():
+                        each.attempt.look_again()
+                if number != seen or now_s >= due_s or self._wake.is_set():
+                    self._wake.clear()
+                    seen, due_s = number, now_s + _DUE_S
+                    await self._begin_due()
+                if now_s >= expire_s:
+                    expire_s = now_s + _EXPIRE_S
+                    await self._expire()
+                await self._pause()
+        finally:
+            tasks = [each.task for each in self._at_work.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_S):
+                await self._wake.wait()
+
+    async def _expire(self) -> None:
+        try:
+            while await asyncio.to_thread(self._work.expire, self._clock.now_s(), _EXPIRE_AT_ONCE):
+                pass
+        except EdgeError as error:
+            log.warning("pins whose time is over stay for now: %s (%s)", error.message, error.where)
+
+    # Whose turn it is
+
+    async def _begin_due(self) -> None:
+        """Take pins for the places that are free; where none is, see whether somebody should make room."""
+        limit = 2 * self._settings.at_once  # so that every account that may begin one is among the first
+        try:
+            due = await asyncio.to_thread(self._work.due, self._clock.now_s(), limit, tuple(self._at_work))
+        except EdgeError as error:
+            log.warning("pins wait: %s (%s)", error.message, error.where)
+            return
+        while len(self._at_work) < self._settings.at_once and (pin := self._next(due)) is not None:
+            due.remove(pin)
+            self._begin(pin)
+        if due and len(self._at_work) >= self._settings.at_once:
+            self._make_room(due)
+
+    def _next(self, due: list[Pin]) -> Pin | None:
+        """The pin to begin: of who has fewest at work, then of who has waited longest for a turn."""
+        counts = Counter(each.pin.account for each in self._at_work.values())
+        roots = {each.pin.wish.cid.multihash for each in self._at_work.values()}
+        may = [
+            pin
+            for pin in due
+            if counts[pin.account] < self._settings.at_once_per_account
+            and pin.wish.cid.multihash not in roots  # two tries for one root would fetch it twice
+            and pin.request_id not in self._at_work
+        ]
+        turns = self._turns
+        return min(
+            may,
+            key=lambda pin: (counts[pin.account], turns.get(pin.account, 0.0), pin.created_ns),
+            default=None,
+        )
+
+    def _make_room(self, due: list[Pin]) -> None:
+        """Let the pin that is longest at work, of who has most, stop for an account that has none."""
+        counts = Counter(each.pin.account for each in self._at_work.values())
+        if all(counts[pin.account] for pin in due):
+            return
+        since_s = self._clock.tick_s() - self._settings.slice_s
+        long = [each for each in self._at_work.values() if each.started_s <= since_s]
+        if long:
+            each = max(long, key=lambda each: (counts[each.pin.account], -each.started_s))
+            each.task.cancel()
+
+    def _begin(self, pin: Pin) -> None:
+        now_s = self._clock.tick_s()
+        while len(self._turns) >= _ACCOUNTS_MAX:
+            del self._turns[next(iter(self._turns))]
+        self._turns.pop(pin.account, None)
+        self._turns[pin.account] = now_s
+        attempt = Attempt(self._means, pin, self._quotas)
+        task = asyncio.create_task(self._bring(pin, attempt))
+        self._at_work[pin.request_id] = _AtWork(pin, now_s, task, attempt)
+        task.add_done_callback(lambda ended: self._ended(pin, ended))
+
+    def _ended(self, pin: Pin, task: "asyncio.Task[None]") -> None:
+        self._at_work.pop(pin.request_id, None)
+        self._wake.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("the pin %s met a fault", pin.request_id, exc_info=task.exception())
+
+    # What becomes of it
+
+    async def _bring(self, pin: Pin, attempt: Attempt) -> None:
+        """One try, and what came of it on record."""
+        try:
+            begun = await asyncio.to_thread(self._work.begin, pin.request_id)
+            if begun is None:
+                return
+            try:
+                async with asyncio.timeout(self._settings.try_s):
+                    whole = await attempt.run()
+            except TimeoutError:
+                problem: EdgeError = SourceTimeout(f"it was not whole after {self._settings.try_s:.0f} s")
+                await self._did_not(begun, problem)
+            except EdgeError as error:
+                await self._did_not(begun, error)
+            except Exception as fault:  # a fault with one pin must not stop the others
+                log.error("the pin %s met a fault", pin.request_id, exc_info=fault)
+                await self._did_not(begun, Unreachable("a fault of this program, see its log"))
+            else:
+                if whole is not None:
+                    await self._did(begun, attempt, whole)
+        except EdgeError as error:  # the store takes no change now: the pin is due again, not at once
+            log.warning("the pin %s is tried again: %s (%s)", pin.request_id, error.message, error.where)
+            await asyncio.sleep(self._settings.retry_s)
+
+    async def _did(self, pin: Pin, attempt: Attempt, whole: Whole) -> None:
+        limit_bytes = attempt.quota.limit_bytes
+        try:
+            await asyncio.to_thread(
+                self._work.pinned, pin.request_id, whole.dag_bytes, whole.raw_bytes, quota_bytes=limit_bytes
+            )
+        except QuotaExceeded as error:
+            await self._did_not(pin, error)
+
+    async def _did_not(self, pin: Pin, error: EdgeError) -> None:
+        tries, settings = pin.attempts + 1, self._settings
+        reason = explain(error, pin)
+        if is_final(error) or tries >= settings.attempts:
+            await asyncio.to_thread(self._work.failed, pin.request_id, given_up(reason, tries))
+            return
+        doubled_s = settings.retry_s * 2.0 ** min(tries - 1, _DOUBLINGS_MAX)
+        # jitter: pins that failed together must not come back together
+        wait_s = min(settings.retry_max_s, doubled_s) * (0.75 + self._chance() / 2)
+        details = waiting(reason, tries, settings.attempts, wait_s)
+        await asyncio.to_thread(self._work.retry, pin.request_id, details, self._clock.now_s() + wait_s)

@@ -1,0 +1,445 @@
+"""The worker: what it brings, from whom, what it says when it cannot, and whose turn it is."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from content import dag_cbor
+from content.block import Block
+from content.cid import DAG_CBOR, RAW, Cid
+from origins import trustless
+from pinning.pin import Status
+from runtime.errors import NotFound
+from tests.origins.fetching import Fetching, run
+from tests.origins.trustless_source import Asked, Response, Source, serving
+from tests.pinning.dags import Held, random_dag, tree
+from tests.pinning.working import FakeRetrieval, lacking, working
+
+pytestmark = pytest.mark.timeout(120)
+FILES = {f"file {index}": random.Random(index).randbytes(1_400_000) for index in range(4)}
+ROOT, HELD = tree(FILES)
+DAG_BYTES = sum(len(block.data) for block in HELD.values())
+RAW_BYTES = sum(map(len, FILES.values()))
+NOBODY = Block.sealed(RAW, b"nobody has this")
+
+
+def single(text: str) -> Block:
+    return Block.sealed(RAW, text.encode())
+
+
+# What it brings
+
+
+def test_a_pin_is_brought_whole_counted_and_its_files_become_blobs(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(Source(dict(HELD))) as source, working(tmp_path / "d", source) as here:
+            (pin,) = await here.ended(here.add(ROOT))
+            assert (pin.status, pin.dag_bytes, pin.raw_bytes) == (Status.PINNED, DAG_BYTES, RAW_BYTES)
+            assert lacking(here.here, HELD) == []
+            files = [cid for cid, block in _files().items() if block is not None]
+            assert all(here.here.dag.file(cid) is not None for cid in files)
+            assert len(source.asked) == 2
+
+    run(test())
+
+
+def _files() -> dict[Cid, Block | None]:
+    return {block.cid: block for block in HELD.values() if block.cid.codec == 0x70 and block.cid != ROOT}
+
+
+def test_what_is_here_is_not_asked_for(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(Source({})) as source, working(tmp_path / "d", source) as here:
+            here.here.dag.put(list(HELD.values()))
+            (pin,) = await here.ended(here.add(ROOT))
+            assert (pin.status, pin.dag_bytes) == (Status.PINNED, DAG_BYTES)
+            assert source.asked == []
+
+    run(test())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_dags_of_any_shape_of_which_a_part_is_here(tmp_path: Path, seed: int) -> None:
+    root, held = random_dag(seed, 150)
+    rng = random.Random(seed)
+    part = [block for block in held.values() if rng.random() < 0.5]
+
+    async def test() -> None:
+        async with serving(Source(held)) as source, working(tmp_path / "d", source) as here:
+            here.here.dag.put(part)
+            (pin,) = await here.ended(here.add(root))
+            assert (pin.status, pin.dag_bytes) == (
+                Status.PINNED,
+                sum(len(block.data) for block in held.values()),
+            )
+            assert lacking(here.here, held) == []
+
+    run(test())
+
+
+def test_cars_that_break_off_are_gone_on_with_where_they_ended(tmp_path: Path) -> None:
+    def breaks(source: Source, asked: Asked) -> Response:
+        answer = source.honest(asked)
+        answer.cut_at = min(len(answer.body), 2_000_000) if asked.is_car else None
+        return answer
+
+    async def test() -> None:
+        async with serving(Source(dict(HELD), breaks)) as source, working(tmp_path / "d", source) as here:
+            (pin,) = await here.ended(here.add(ROOT))
+            assert (pin.status, pin.dag_bytes) == (Status.PINNED, DAG_BYTES)
+            assert source.sent_bytes < 2 * DAG_BYTES
+            assert len(source.asked) > 3
+
+    run(test())
+
+
+def test_half_a_dag_here_and_half_there_is_a_whole_one(tmp_path: Path) -> None:
+    names = [name for name in HELD if name != ROOT.multihash]
+    halves = [
+        {ROOT.multihash: HELD[ROOT.multihash], **{name: HELD[name] for name in names[each::2]}}
+        for each in (0, 1)
+    ]
+
+    async def test() -> None:
+        async with (
+            serving(Source(halves[0])) as one,
+            serving(Source(halves[1])) as two,
+            working(tmp_path / "d", one, two) as here,
+        ):
+            (pin,) = await here.ended(here.add(ROOT))
+            assert pin.status is Status.PINNED
+            assert lacking(here.here, HELD) == []
+
+    run(test())
+
+
+def test_a_source_without_cars_gives_block_after_block(tmp_path: Path) -> None:
+    def no_cars(source: Source, asked: Asked) -> Response:
+        return Response(406) if asked.is_car else source.honest(asked)
+
+    async def test() -> None:
+        async with serving(Source(dict(HELD), no_cars)) as source, working(tmp_path / "d", source) as here:
+            (pin,) = await here.ended(here.add(ROOT))
+            assert (pin.status, pin.dag_bytes) == (Status.PINNED, DAG_BYTES)
+            assert len(source.asked) == len(HELD) + 1, "each block once, and one CAR that was refused"
+
+    run(test())
+
+
+def test_liars_and_stallers_only_cost_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trustless, "_PACE_S", 0.2)
+
+    def lies(source: Source, asked: Asked) -> Response:
+        answer = source.honest(asked)
+        return Response(fields=answer.fields, body=answer.body[:-1] + b"\x00")
+
+    def stalls(source: Source, asked: Asked) -> Response:
+        answer = source.honest(asked)
+        answer.stall_at = len(answer.body) // 2 if asked.is_car else None
+        return answer
+
+    async def test() -> None:
+        async with (
+            serving(Source(dict(HELD), lies)) as liar,
+            serving(Source(dict(HELD), stalls)) as staller,
+            working(tmp_path / "d", liar, staller, attempts=8) as here,
+        ):
+            (pin,) = await here.ended(here.add(ROOT))
+            assert pin.status is Status.PINNED
+            assert lacking(here.here, HELD) == []
+
+    run(test())
+
+
+def test_the_pins_own_origins_are_asked_as_gateways(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(Source(dict(HELD))) as source, working(tmp_path / "d") as here:
+            port = source.url.rpartition(":")[2]
+            origins = ("/ip4/127.0.0.1/tcp/4001", f"/ip4/127.0.0.1/tcp/{port}/http")
+            (pin,) = await here.ended(here.add(ROOT, origins=origins))
+            assert pin.status is Status.PINNED
+
+    run(test())
+
+
+class Shelf:
+    """Other origins: they put everything, once."""
+
+    def __init__(self, held: Held) -> None:
+        self.held, self.asked = held, list[tuple[Cid, tuple[str, ...]]]()
+        self.here: Fetching | None = None
+
+    async def fetch(self, cid: Cid, origins: Sequence[str]) -> None:
+        self.asked.append((cid, tuple(origins)))
+        if not self.held:
+            raise NotFound("no origin is known", where=cid.text())
+        assert self.here is not None
+        await asyncio.to_thread(self.here.dag.put, list(self.held.values()))
+
+
+def test_where_no_gateway_has_it_other_origins_are_asked_once_a_try(tmp_path: Path) -> None:
+    shelf, empty = Shelf(HELD), Shelf({})
+
+    async def test() -> None:
+        async with working(tmp_path / "d", sources=shelf) as here:
+            shelf.here = here.here
+            (pin,) = await here.ended(here.add(ROOT, origins=("ar://abc",)))
+            assert pin.status is Status.PINNED
+            assert shelf.asked == [(ROOT, ("ar://abc",))]
+        async with working(tmp_path / "e", sources=empty) as here:
+            (pin,) = await here.ended(here.add(ROOT))
+            assert pin.status is Status.FAILED
+            assert len(empty.asked) == 3
+
+    run(test())
+
+
+# What it says when it cannot
+
+
+def test_a_pin_that_nobody_has_fails_with_a_reason_after_a_few_tries(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with (
+            serving(Source({})) as one,
+            serving(Source({})) as two,
+            working(tmp_path / "d", one, two) as here,
+        ):
+            request_id = here.add(NOBODY.cid, origins=("/ip4/1.2.3.4/tcp/4001/p2p/x",))
+            await here.until(lambda: here.pin(request_id).attempts == 1)
+            waits = here.pin(request_id)
+            assert "try 1 of 3" in waits.details
+            (pin,) = await here.ended(request_id)
+            assert pin.status is Status.FAILED
+            assert pin.details.startswith(f"no provider has {NOBODY.cid}")
+            assert "bitswap only" in pin.details
+            assert "upload a CAR instead" in pin.details
+            assert "given up after 3 tries" in pin.details
+
+    run(test())
+
+
+def test_one_block_that_nobody_has_is_named(tmp_path: Path) -> None:
+    root = Block.sealed(DAG_CBOR, dag_cbor.encode([NOBODY.cid]))
+
+    async def test() -> None:
+        async with (
+            serving(Source({root.cid.multihash: root})) as source,
+            working(tmp_path / "d", source) as here,
+        ):
+            (pin,) = await here.ended(here.add(root.cid))
+            assert pin.status is Status.FAILED, "a pin is not pinned while a block lacks"
+            assert f"no provider has the block {NOBODY.cid} of {root.cid}" in pin.details
+            assert "answered 404" in pin.details
+
+    run(test())
+
+
+def test_a_private_address_among_the_origins_is_not_dialled(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with working(tmp_path / "d", attempts=1) as here:
+            origins = ("http://169.254.169.254", "/ip4/10.0.0.1/tcp/80/http", "https://u:p@example.com")
+            (pin,) = await here.ended(here.add(NOBODY.cid, origins=origins))
+            assert pin.status is Status.FAILED
+            assert "is not a public address" in pin.details
+            assert "u:p" not in pin.details
+
+    run(test())
+
+
+def test_a_redirect_into_a_private_network_is_not_followed(tmp_path: Path) -> None:
+    def redirects(source: Source, asked: Asked) -> Response:
+        return Response(302, fields={"Location": f"http://192.168.1.1/ipfs/{asked.cid}"})
+
+    async def test() -> None:
+        async with (
+            serving(Source({}, redirects)) as source,
+            working(tmp_path / "d", source, attempts=1) as here,
+        ):
+            (pin,) = await here.ended(here.add(NOBODY.cid))
+            assert pin.status is Status.FAILED
+            assert "192.168.1.1 is not a public address" in pin.details
+
+    run(test())
+
+
+def test_an_offline_node_pins_what_is_here_and_says_why_it_pins_nothing_else(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with working(tmp_path / "d", retrieval=lambda here: None) as here:
+            here.here.dag.put(list(HELD.values()))
+            one, two = await here.ended(here.add(ROOT), here.add(NOBODY.cid))
+            assert (one.status, two.status) == (Status.PINNED, Status.FAILED)
+            assert "this node is offline" in two.details
+
+    run(test())
+
+
+def test_a_dag_that_is_none_fails_at_once(tmp_path: Path) -> None:
+    bad = Block.sealed(DAG_CBOR, b"\xff\xff")
+
+    async def test() -> None:
+        held = {bad.cid.multihash: bad, **HELD}
+        async with serving(Source(held)) as source, working(tmp_path / "d", source, max_blocks=5) as here:
+            one, two = await here.ended(here.add(bad.cid), here.add(ROOT))
+            assert (one.status, two.status) == (Status.FAILED, Status.FAILED)
+            assert (one.attempts, two.attempts) == (0, 0)
+            assert "more than 5 blocks" in two.details
+
+    run(test())
+
+
+def test_a_quota_that_is_met_midway_ends_the_pin_with_a_reason(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(Source(dict(HELD))) as source, working(tmp_path / "d", source) as here:
+            here.quotas.limits["alice"] = 2_000_000
+            (pin,) = await here.ended(here.add(ROOT))
+            assert (pin.status, pin.attempts) == (Status.FAILED, 0)
+            assert "quota" in pin.details
+            small = here.add(single("small").cid)
+            here.here.dag.put([single("small")])
+            assert (await here.ended(small))[0].status is Status.PINNED
+
+    run(test())
+
+
+# Whose turn it is
+
+
+def gated(held: Held, made: list[FakeRetrieval]) -> Callable[[Fetching], FakeRetrieval]:
+    """Retrieval that waits until the test lets it."""
+
+    def retrieval(here: Fetching) -> FakeRetrieval:
+        made.append(FakeRetrieval(here, held))
+        made[0].let.clear()
+        return made[0]
+
+    return retrieval
+
+
+def test_an_account_with_many_pins_delays_another_by_one_place_at_most(tmp_path: Path) -> None:
+    blocks = [single(f"alice {index}") for index in range(300)]
+    bob = single("bob")
+    held = {block.cid.multihash: block for block in (*blocks, bob)}
+    made: list[FakeRetrieval] = []
+
+    async def test() -> None:
+        places = gated(held, made)
+        async with working(tmp_path / "d", retrieval=places, at_once=4, at_once_per_account=2) as here:
+            mine = [here.add(block.cid, "alice") for block in blocks]
+            await here.until(lambda: made[0].at_once == 2)
+            his = here.add(bob.cid, "bob")
+            await here.until(lambda: bob.cid in made[0].asked)
+            assert len(made[0].asked) == 3, "no other pin of alice's was begun before it"
+            made[0].let.set()
+            await here.ended(his)
+            await here.ended(*mine[:20])
+            assert made[0].most_at_once <= 3
+
+    run(test())
+
+
+def test_where_every_place_is_taken_the_longest_at_work_makes_room(tmp_path: Path) -> None:
+    blocks = [single(f"{index}") for index in range(3)]
+    held = {block.cid.multihash: block for block in blocks}
+    made: list[FakeRetrieval] = []
+
+    async def test() -> None:
+        places = gated(held, made)
+        async with working(
+            tmp_path / "d", retrieval=places, at_once=2, at_once_per_account=2, slice_s=0.1
+        ) as here:
+            mine = [here.add(block.cid, "alice") for block in blocks[:2]]
+            await here.until(lambda: made[0].at_once == 2)
+            his = here.add(blocks[2].cid, "bob")
+            await here.until(lambda: blocks[2].cid in made[0].asked)
+            assert made[0].at_once <= 2
+            made[0].let.set()
+            assert {pin.status for pin in await here.ended(his, *mine)} == {Status.PINNED}
+            assert here.work.begun.count(mine[0]) + here.work.begun.count(mine[1]) >= 3
+
+    run(test())
+
+
+def test_a_pin_that_is_removed_is_let_go_of(tmp_path: Path) -> None:
+    held = {NOBODY.cid.multihash: NOBODY}
+    made: list[FakeRetrieval] = []
+
+    async def test() -> None:
+        async with working(tmp_path / "d", retrieval=gated(held, made)) as here:
+            request_id = here.add(NOBODY.cid)
+            await here.until(lambda: made[0].at_once == 1)
+            here.work.remove(request_id)
+            await here.until(lambda: made[0].at_once == 0, 10)
+            assert not here.here.dag.has(NOBODY.cid)
+
+    run(test())
+
+
+def test_pins_of_one_root_are_fetched_once(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(Source(dict(HELD))) as source, working(tmp_path / "d", source) as here:
+            pins = await here.ended(*(here.add(ROOT, account) for account in ("a", "b", "c")))
+            assert [pin.status for pin in pins] == [Status.PINNED] * 3
+            assert len(source.asked) == 2
+
+    run(test())
+
+
+def test_a_pin_whose_time_is_over_goes(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with working(tmp_path / "d", retrieval=lambda here: None) as here:
+            request_id = here.add(NOBODY.cid, expires_s=1.0)
+            await here.until(lambda: request_id not in here.work.pins)
+
+    run(test())
+
+
+# Going on after a stop
+
+
+def test_progress_is_persisted_and_a_worker_that_starts_anew_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pinning.attempt._PROGRESS_S", 0.02)
+    last = max(HELD.values(), key=lambda block: block.cid.raw if block.cid.codec == RAW else b"")
+
+    async def test() -> None:
+        held = {name: block for name, block in HELD.items() if name != last.cid.multihash}
+        source = Source(held)
+        async with serving(source):
+            async with working(tmp_path / "d", source, attempts=1000) as here:
+                request_id = here.add(ROOT)
+                await here.until(lambda: bool(here.work.cursors.get(request_id)))
+                await here.until(lambda: here.pin(request_id).progress.blocks > 0)
+                work = here.work
+            assert work.pins[request_id].status in (Status.PINNING, Status.QUEUED)
+            for _, progress, cursor in work.notes:
+                assert progress.blocks <= len(HELD)
+                assert len(cursor) <= 64 << 10
+            source.held[last.cid.multihash] = last
+            async with working(tmp_path / "d", source, work=work) as here:
+                (pin,) = await here.ended(request_id)
+                assert (pin.status, pin.dag_bytes) == (Status.PINNED, DAG_BYTES)
+
+    run(test())
+
+
+def test_a_fault_with_one_pin_does_not_stop_the_others(tmp_path: Path) -> None:
+    class Faulty(FakeRetrieval):
+        async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
+            if cid == NOBODY.cid:
+                raise RuntimeError("a bug")
+            await super().dag(cid, also)
+
+    other = single("other")
+    held = {other.cid.multihash: other}
+
+    async def test() -> None:
+        async with working(tmp_path / "d", retrieval=lambda here: Faulty(here, held)) as here:
+            one, two = await here.ended(here.add(NOBODY.cid), here.add(other.cid))
+            assert (one.status, two.status) == (Status.FAILED, Status.PINNED)
+            assert "fault of this program" in one.details
+
+    run(test())
