@@ -15,7 +15,7 @@ import uvloop
 
 from net.access_log import AccessLog
 from net.answer import Answer, Hit, Use, UseFile
-from net.app import BodyReader, HotPath
+from net.app import App, BodyReader, HotPath
 from net.http1 import Request
 from net.limits import HttpLimits
 from net.server import Listener, serve
@@ -278,7 +278,7 @@ class Server:
 
 @asynccontextmanager
 async def served(
-    app: MemoryApp,
+    app: App,
     limits: HttpLimits | None = None,
     *,
     tls: TlsServer | None = None,
