@@ -16,6 +16,7 @@ from handshake.tokens import Tokens
 from net.dnslink import lookup
 from net.guard import Guard
 from net.outbound import Outbound, OutboundLimits
+from node.delegates import Delegates
 from node.front import Front
 from node.identity import peer_id
 from node.start import Start
@@ -23,6 +24,9 @@ from node.uploads import PATH as UPLOADS
 from node.uploads import upload_service
 from origins.fetcher import Fetcher
 from origins.meter import OriginMeter
+from pinning.api import BASE as PINNING
+from pinning.api import PinApi
+from pinning.origins_answer import origins_answer
 from pinning.pins import Pins
 from runtime.clock import SystemClock
 from runtime.errors import UsageError
@@ -36,6 +40,7 @@ class Appliance:
     tokens: Tokens
     app: Front
     gateway: Gateway
+    pinning: PinApi
     fetcher: Fetcher | None
 
     def close(self) -> None:
@@ -43,6 +48,7 @@ class Appliance:
 
         The fetcher belongs to the loop: it is closed there, before.
         """
+        self.pinning.close()
         self.tokens.close()
         self.store.close()
 
@@ -66,13 +72,17 @@ def assemble(start: Start) -> Appliance:
     deny = Denylist(load(start.gateway.denylists), store.dag, store.board.generation)
     fetcher = fetcher_of(start, store, names, links, clock) if may_dial else None
     content = ContentApp(store.dag, hosts, names, deny, fetcher)
-    routing = Routing(store.dag, names, deny, tokens, peer_id(start.node.data))
+    peer = peer_id(start.node.data)
+    routing = Routing(store.dag, names, deny, tokens, peer)
     rules = AccessRules(anonymous_read=start.node.anonymous_read, max_misses=start.gateway.max_misses)
     gateway = Gateway(store, tokens, rules, content, routing)
     pins = Pins(store)
+    delegates = Delegates(hosts, start.node.public_url, peer)
+    extras = {"origins": lambda account, cid: origins_answer(store, cid, account)}
+    pinning = PinApi(pins, tokens, deny, delegates, clock, extras)
     uploads = upload_service(start, store, pins, tokens, deny, clock)
-    front = Front(gateway, hosts, ((UPLOADS, uploads),))
-    return Appliance(store, tokens, front, gateway, fetcher)
+    front = Front(gateway, hosts, ((PINNING, pinning), (UPLOADS, uploads)))
+    return Appliance(store, tokens, front, gateway, pinning, fetcher)
 
 
 def fetcher_of(start: Start, store: Store, names: Names, links: DnsLinks, clock: SystemClock) -> Fetcher:

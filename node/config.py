@@ -19,7 +19,7 @@ from gateway.settings import GatewaySettings
 from net.access_log import LogSettings
 from net.limits import HttpLimits
 from node.layers import Layers, Setting
-from node.values import Address, address
+from node.values import Address, address, is_origin
 from origins.settings import OriginSettings
 from pinning.settings import PinSettings
 from runtime.errors import UsageError
@@ -48,6 +48,12 @@ class NodeSettings:
     tls_listen: str | None = field(default=None, metadata={"doc": "public listener over TLS"})
     tls_cert: Path | None = field(default=None, metadata={"doc": "certificate chain in PEM, for tls_listen"})
     tls_key: Path | None = field(default=None, metadata={"doc": "private key in PEM, for tls_listen"})
+    public_url: str | None = field(
+        default=None,
+        metadata={
+            "doc": "http(s)://host[:port] under which others reach this node; else the host that they asked"
+        },
+    )
     workers: int = field(
         default=0,
         metadata={"doc": "serving processes; 0 = one per core", "min": 0, "max": _WORKERS_MAX},
@@ -83,6 +89,8 @@ class NodeSettings:
         together = (self.tls_listen, self.tls_cert, self.tls_key)
         if any(together) and not all(together):
             raise ValueError("tls_listen, tls_cert and tls_key go together: all three or none")
+        if self.public_url is not None and not is_origin(self.public_url):
+            raise ValueError(f"public_url is {self.public_url!r}, not http(s)://host[:port]")
 
 
 SECTIONS: Final[Mapping[str, type]] = {

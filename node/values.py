@@ -28,7 +28,16 @@ _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
 _NUMBER_UNIT: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)")
 _PLAIN: Final = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?")
+_ORIGIN: Final = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?/?", re.ASCII
+)
 _INTEGER_MAX: Final = 2**63 - 1  # what TOML and LMDB's counters hold
+
+
+def is_origin(text: str) -> bool:
+    """Whether `text` is http(s)://host[:port] and no more."""
+    found = _ORIGIN.fullmatch(text)
+    return found is not None and (found[1] is None or 0 < int(found[1]) < 65_536)
 
 
 def duration_s(text: str) -> float:

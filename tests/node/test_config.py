@@ -148,3 +148,19 @@ def test_sections_travel_to_child_processes(tmp_path: Path) -> None:
     config = _load(tmp_path)
     for section in (config.node, config.store, config.http, config.log):
         assert pickle.loads(pickle.dumps(section)) == section
+
+
+@pytest.mark.parametrize(
+    "url", ["https://edge.example", "http://192.0.2.1:8080/", "https://[2001:db8::1]:444"]
+)
+def test_a_public_url_is_an_origin(tmp_path: Path, url: str) -> None:
+    assert _load(tmp_path, f"[node]\npublic_url = '{url}'\n").node.public_url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["edge.example", "ftp://a", "https://a/b", "https://a:0", "https://a:65536", "https://u@a"]
+)
+def test_anything_else_is_no_public_url(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError, match="public_url") as refused:
+        _load(tmp_path, f"[node]\npublic_url = '{url}'\n")
+    assert refused.value.where == f"{tmp_path / 'edge.toml'}:2"
