@@ -10,6 +10,7 @@ Invariants
  3. Nothing is read ahead of the caller by more than one piece.
 """
 
+import select
 import socket
 import ssl
 import time
@@ -29,7 +30,7 @@ from runtime.errors import SourceTimeout, Unreachable, UsageError
 _READ_BYTES: Final = 262144
 _HEAD_BYTES: Final = 65536  # more than any sane head; h11's own default is 16 KiB
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
-_AGENT: Final = ("User-Agent", "fleek-edge")
+AGENT: Final = ("User-Agent", "fleek-edge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class ClientLimits:
 class Reply:
     """A server's answer, its body not read yet. A context manager; leaving it closes the connection."""
 
-    def __init__(self, wire: "_Wire", url: str, status: int, fields: Fields) -> None:
+    def __init__(self, wire: "Wire", url: str, status: int, fields: Fields) -> None:
         self._wire = wire
         self.url = url
         self.status = status
@@ -103,7 +104,7 @@ def fetch(
     """
     limits = limits or ClientLimits()
     for left in range(limits.redirects, -1, -1):
-        reply = _ask(url, method, headers, body, limits, _Peer(trust, guard))
+        reply = _ask(url, method, headers, body, limits, Peer(trust, guard))
         target = reply.fields.get("location")
         if reply.status not in _REDIRECTS or target is None or limits.redirects == 0:
             return reply
@@ -125,11 +126,11 @@ def _ask(
     headers: Sequence[tuple[str, str]],
     body: bytes,
     limits: ClientLimits,
-    peer: "_Peer",
+    peer: "Peer",
 ) -> Reply:
-    scheme, host, port, target, host_field = _parts(url)
-    wire = _Wire(_connect(url, host, port, limits, peer, scheme), url, limits)
-    fields = [("Host", host_field), _AGENT, *headers, ("Connection", "close")]
+    scheme, host, port, target, host_field = url_parts(url)
+    wire = Wire(connect(url, host, port, limits, peer, scheme), url, limits)
+    fields = [("Host", host_field), AGENT, *headers, ("Connection", "close")]
     if body or method in ("PUT", "POST"):
         fields.append(("Content-Length", str(len(body))))
     try:
@@ -137,21 +138,24 @@ def _ask(
         if body:
             wire.send(h11.Data(data=body))
         wire.send(h11.EndOfMessage())
-        event = wire.next_event()
-        while not isinstance(event, h11.Response):
-            event = wire.next_event()
+        event = wire.answer()
     except h11.LocalProtocolError as error:
         wire.close()
         raise UsageError(f"this cannot be asked for: {error}", where=url) from error
     except BaseException:
         wire.close()
         raise
-    lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers]
-    return Reply(wire, url, event.status_code, Fields(lines))
+    return reply_of(wire, url, event)
 
 
-def _parts(url: str) -> tuple[str, str, int, str, str]:
-    """Scheme, host, port, request target and Host field of `url`."""
+def reply_of(wire: "Wire", url: str, head: h11.Response) -> Reply:
+    """The answer that begins with `head`, its body still on the wire."""
+    lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
+    return Reply(wire, url, head.status_code, Fields(lines))
+
+
+def url_parts(url: str) -> tuple[str, str, int, str, str]:
+    """Scheme, host, port, request target and Host field of `url`. Raises UsageError."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -167,12 +171,12 @@ def _parts(url: str) -> tuple[str, str, int, str, str]:
 
 
 def _origin(url: str) -> tuple[str, str, int]:
-    scheme, host, port, _, _ = _parts(url)
+    scheme, host, port, _, _ = url_parts(url)
     return scheme, host, port
 
 
 @dataclass(frozen=True, slots=True)
-class _Peer:
+class Peer:
     """Whom to believe, and whom to dial."""
 
     trust: ssl.SSLContext | None
@@ -190,7 +194,8 @@ class _Peer:
         return found[0]
 
 
-def _connect(url: str, host: str, port: int, limits: ClientLimits, peer: _Peer, scheme: str) -> socket.socket:
+def connect(url: str, host: str, port: int, limits: ClientLimits, peer: Peer, scheme: str) -> socket.socket:
+    """A connection, under TLS for https, verified. Raises Unreachable, SourceTimeout, Forbidden."""
     try:
         sock = socket.create_connection((peer.address(host, port), port), limits.connect_s)
     except TimeoutError as error:
@@ -216,7 +221,7 @@ def _connect(url: str, host: str, port: int, limits: ClientLimits, peer: _Peer, 
         raise Unreachable(f"the TLS handshake failed: {error.strerror or error}", where=url) from error
 
 
-class _Wire:
+class Wire:
     """A socket under h11, its errors translated."""
 
     def __init__(self, sock: socket.socket, url: str, limits: ClientLimits) -> None:
@@ -224,17 +229,35 @@ class _Wire:
         sock.settimeout(limits.idle_s)
         self._machine = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES)
 
-    def send(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> None:
+    def send(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> bool:
+        """Send; False when the server takes no more. Raises SourceTimeout."""
         data = self._machine.send(event)
         try:
             self._sock.sendall(data or b"")
         except TimeoutError as error:
             raise self._stalled() from error
         except OSError:
-            # It may have answered early (413) and closed: the answer is worth reading.
-            pass
+            return False  # it may have answered early (413) and closed: the answer is worth reading
+        return True
+
+    def answer(self) -> h11.Response:
+        """The head of the final answer. Raises Unreachable, SourceTimeout."""
+        event = self.next_event()
+        while not isinstance(event, h11.Response):
+            event = self.next_event()
+        return event
+
+    def renew(self) -> bool:
+        """Make ready for the next request; False when this connection is of no more use."""
+        try:
+            self._machine.start_next_cycle()
+            # Between requests a server has nothing to say: what is readable is its farewell
+            return not select.select([self._sock], [], [], 0)[0]
+        except (h11.LocalProtocolError, OSError, ValueError):
+            return False
 
     def next_event(self) -> h11.Event | type[h11.PAUSED]:
+        """What comes next. Raises Unreachable, SourceTimeout."""
         deadline = time.monotonic() + self._idle_s
         while True:
             try:
@@ -251,6 +274,7 @@ class _Wire:
             self._machine.receive_data(self._receive())
 
     def close(self) -> None:
+        """End the connection."""
         self._sock.close()
 
     def _receive(self) -> bytes:

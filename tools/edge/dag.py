@@ -61,7 +61,7 @@ def import_(
         invocation.out.progress("importing", total_bytes) as progress,
     ):
         for path in files:
-            roots, report = _import_one(store, path, progress)
+            roots, report = import_car(store, path, progress)
             missing = {root: _first_missing(store, root) for root in roots}
             for root, absent in missing.items():
                 if absent is not None and not allow_incomplete:
@@ -76,7 +76,8 @@ def import_(
             _tell(invocation, path, missing, report)
 
 
-def _import_one(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, ...], ImportReport]:
+def import_car(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, ...], ImportReport]:
+    """Store every block of the CAR at `path`; its roots, and what there was. Raises what is wrong with it."""
     reader = car.CarReader()
     with opened(path) as file, Importing(store.dag) as importing:
         try:

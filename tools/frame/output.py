@@ -47,6 +47,7 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        self.shows_progress = True  # bars, where there is a terminal to show them
         self._live: Progress | None = None
 
     def record(
@@ -80,9 +81,14 @@ class Output:
         else:
             sys.stderr.write(f"{printable(text)}\n")
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody sees a bar."""
+        return self.shows_progress and not self.as_json and sys.stderr.isatty()
+
     def progress(self, title: str, total_bytes: int | None) -> AbstractContextManager[Progress]:
         """A bar on stderr where that is a terminal, else nothing. `total_bytes` None = not known."""
-        if self.as_json or not sys.stderr.isatty():
+        if not self.is_watched:
             return nullcontext(Unseen())
         return self._shown(title, total_bytes)
 

@@ -7,6 +7,7 @@ and a mistyped command cost no more than click itself (about 60 ms).
 
 import importlib
 import json
+import keyword
 import os
 import signal
 import sys
@@ -48,12 +49,17 @@ class CommandTable(click.Group):
         if name is None or stand_in is None:
             return name, stand_in, rest
         module = importlib.import_module(f"{self._package}.{self._table[name][0]}")
-        loaded: click.Command = getattr(module, name)
+        loaded: click.Command = getattr(module, attribute(name))
         return name, loaded, rest
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the table, which is the order people need them in."""
         return list(self._table)
+
+
+def attribute(name: str) -> str:
+    """What a module calls its command `name`: words of Python have a `_` behind them."""
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,152 @@
+"""Pins in a store of this machine, without HTTP and with or without a node on the folder.
+
+What is wholly here is pinned at once. What is not waits for the node on this folder to fetch it.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from blockstore import Store
+from content.cid import Cid
+from node.config import load
+from pinning.measure import measured
+from pinning.origins_answer import origins_of
+from pinning.pin import LOCAL_ACCOUNT, Filter, Match, Pin, Status, Wish
+from pinning.pins import Pins
+from runtime.clock import SystemClock
+from runtime.errors import NotFound
+from tools.frame.output import human_size
+from tools.pin.book import ANY_STATUS, Order, Wanted
+from tools.pin.record import PinRecord
+
+_NANOS: Final = 1_000_000_000
+
+
+class LocalBook:
+    """`book.Book` on a store, for the account of commands that work on the folder itself."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self._folder = folder
+        self._book = Pins(store)
+
+    @property
+    def where(self) -> str:
+        """The data folder."""
+        return str(self._folder)
+
+    def add(self, order: Order) -> PinRecord:
+        """Pin; done at once when all of it is here."""
+        return self._settled(self._book.add(LOCAL_ACCOUNT, _wish(order)))
+
+    def get(self, request_id: str) -> PinRecord:
+        """One pin."""
+        return _record(self._book.get(LOCAL_ACCOUNT, request_id))
+
+    def pins(self, wanted: Wanted) -> Iterator[PinRecord]:
+        """All that match, newest first."""
+        return map(_record, self._book.stream(LOCAL_ACCOUNT, _filter(wanted)))
+
+    def count(self, wanted: Wanted) -> int:
+        """How many match; may be too low for partial names and labels."""
+        return self._book.page(LOCAL_ACCOUNT, _filter(wanted), 1).count
+
+    def replace(self, request_id: str, order: Order) -> PinRecord:
+        """A new pin in place of an old one, in one commit."""
+        return self._settled(self._book.replace(LOCAL_ACCOUNT, request_id, _wish(order)))
+
+    def remove(self, request_id: str) -> None:
+        """Let go; `fleek-edge gc` takes what nothing else keeps."""
+        self._book.remove(LOCAL_ACCOUNT, request_id)
+
+    def origins(self, cid: str) -> Iterator[dict[str, Any]]:
+        """What the store remembers, of every account: whoever reads the folder is its operator."""
+        yield from origins_of(self.store, Cid.parse(cid), None)
+
+    def size(self, cid: str) -> dict[str, Any]:
+        """The size of a DAG that is here. Raises NotFound, naming the block, when part of it is not."""
+        found = measured(Cid.parse(cid), self.store.dag)
+        if found.missing is not None:
+            hint = "only what is here can be measured here; ask a node: --service NAME"
+            raise NotFound(f"block {found.missing} of the DAG is not here", where=self.where, hint=hint)
+        return {"size_bytes": found.dag_bytes, "raw_bytes": found.raw_bytes, "blocks": found.blocks}
+
+    def _settled(self, pin: Pin) -> PinRecord:
+        """`pin`, marked as pinned when nothing of it is missing: no worker need look at it again."""
+        if pin.status is not Status.PINNED:
+            found = measured(pin.wish.cid, self.store.dag)
+            if found.missing is None and self._book.begin(pin.request_id) is not None:
+                self._book.pinned(pin.request_id, found.dag_bytes, found.raw_bytes)
+                pin = self._book.get(LOCAL_ACCOUNT, pin.request_id)
+        return _record(pin)
+
+
+@contextmanager
+def opened(data: Path | None, *, create: bool = False) -> Iterator[LocalBook]:
+    """The pins of the store in `data`, else in $FLEEK_EDGE_DATA. Raises NotFound where there is none."""
+    config = load(None, os.environ, {"data": data})
+    folder = config.node.data
+    if not create and not (folder / "format").exists():
+        hint = "`fleek-pin add FILE` and `fleek-edge put` make one; --data names another folder"
+        raise NotFound("there is no store here", where=str(folder), hint=hint)
+    store = Store.open(folder, config.store, SystemClock(), create=create)
+    try:
+        yield LocalBook(store, folder)
+    finally:
+        store.close()
+
+
+def _wish(order: Order) -> Wish:
+    return Wish(Cid.parse(order.cid), order.name or None, order.origins, order.meta, order.expires_s)
+
+
+def _filter(wanted: Wanted) -> Filter:
+    any_status = wanted.statuses == ANY_STATUS
+    return Filter(
+        cids=tuple(Cid.parse(cid) for cid in wanted.cids),
+        name=wanted.name,
+        match=Match(wanted.match),
+        statuses=frozenset() if any_status else frozenset(Status(each) for each in wanted.statuses),
+        before_ns=None if wanted.before is None else _nanoseconds(wanted.before),
+        after_ns=None if wanted.after is None else _nanoseconds(wanted.after),
+        meta=wanted.meta,
+    )
+
+
+def _record(pin: Pin) -> PinRecord:
+    info: dict[str, Any] = {"status_details": pin.details} if pin.details else {}
+    info |= {} if pin.dag_bytes is None else {"dag_size": str(pin.dag_bytes)}
+    info |= {} if pin.raw_bytes is None else {"raw_size": str(pin.raw_bytes)}
+    if pin.wish.expires_s is not None:
+        info["pinned_until"] = _created(int(pin.wish.expires_s * _NANOS))
+    if pin.status is Status.PINNING:
+        progress = pin.progress
+        info["progress"] = f"{progress.blocks} blocks, {human_size(progress.bytes_)}, {progress.wanted} to go"
+    return {
+        "requestid": pin.request_id,
+        "status": pin.status.value,
+        "cid": pin.wish.cid.text(),
+        "name": pin.wish.name or "",
+        "created": _created(pin.created_ns),
+        "origins": list(pin.wish.origins),
+        "meta": pin.wish.meta,
+        "delegates": [],
+        "info": info,
+    }
+
+
+def _created(created_ns: int) -> str:
+    seconds, nanos = divmod(created_ns, _NANOS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos:09}Z"
+
+
+def _nanoseconds(moment: str) -> int:
+    """A checked RFC 3339 time as nanoseconds since the epoch."""
+    zone = moment[-1:] if moment.endswith("Z") else moment[-6:]
+    whole, _, fraction = moment.removesuffix(zone).partition(".")
+    seconds = int(datetime.fromisoformat(whole + zone.replace("Z", "+00:00")).timestamp())
+    return seconds * _NANOS + int(fraction.ljust(9, "0")[:9] or "0")

@@ -1,0 +1,34 @@
+"""Bytes of this machine on their way into a store here, where they are pinned at once."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tools.edge.add_tree import add_path
+from tools.edge.adding import Adding
+from tools.edge.came_from import came_from
+from tools.edge.dag import import_car
+from tools.edge.reading import Keep
+from tools.frame import walk
+from tools.frame.output import Output
+from tools.pin.adding import Content
+from tools.pin.book import Order
+from tools.pin.local import LocalBook
+from tools.pin.record import PinRecord
+
+
+def add_here(out: Output, book: LocalBook, content: Content, order: Order) -> Iterator[PinRecord]:
+    """Store content and pin it; a pin for each root. Raises what the store refuses with."""
+    path = content.path
+    total_bytes = walk.total_bytes((path,)) if out.is_watched else None
+    with out.progress("adding", total_bytes) as progress:
+        if content.as_car:
+            roots, _ = import_car(book.store, path, progress)
+        else:
+            keep = Keep(mode=False, mtime=False)
+            with Adding(book.store, content.profile, keep, progress, out.warn, lambda *_: None) as adding:
+                roots = (add_path(adding, path, hidden=content.hidden),)
+    hidden = "" if content.hidden else "+no-hidden"
+    profile = "car" if content.as_car else f"{content.profile.name}{hidden}"
+    for root in roots:
+        book.store.origins.note_soon(root.multihash, came_from(book.store, path, profile=profile))
+        yield book.add(replace(order, cid=root.text()))

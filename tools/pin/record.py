@@ -1,0 +1,79 @@
+"""A pin as commands see and print it: a PinStatus of the API, its Pin beside it and not inside.
+
+What a service sends is looked at once, here; nothing behind this file meets a value of another type.
+"""
+
+import json
+from typing import Any, Final, TypedDict
+
+from runtime.errors import Unreachable
+
+_STATUSES: Final = frozenset({"queued", "pinning", "pinned", "failed"})
+ENDED: Final = frozenset({"pinned", "failed"})
+
+
+class PinRecord(TypedDict):
+    """One pin, in the words of the specification. `created` is RFC 3339, as precise as the service is."""
+
+    requestid: str
+    status: str
+    cid: str
+    name: str
+    created: str
+    origins: list[str]
+    meta: dict[str, str]
+    delegates: list[str]
+    info: dict[str, Any]
+
+
+def record_of(status: Any, where: str) -> PinRecord:
+    """The record of a PinStatus object. Raises Unreachable: the service at `where` does not speak the API."""
+    try:
+        pin = status["pin"]
+        record: PinRecord = {
+            "requestid": status["requestid"],
+            "status": status["status"],
+            "cid": pin["cid"],
+            "name": pin.get("name") or "",
+            "created": status["created"],
+            "origins": pin.get("origins") or [],
+            "meta": pin.get("meta") or {},
+            "delegates": status.get("delegates") or [],
+            "info": status.get("info") or {},
+        }
+        if (
+            record["status"] in _STATUSES
+            and type(record["requestid"]) is str
+            and type(record["cid"]) is str
+            and type(record["name"]) is str
+            and type(record["created"]) is str
+            and type(record["meta"]) is dict
+            and type(record["info"]) is dict
+            and type(record["origins"]) is list
+            and type(record["delegates"]) is list
+        ):
+            return record
+    except (TypeError, KeyError, AttributeError):
+        pass  # told below, as a value of another type is
+    hint = "is the address that of a Pinning Service API?"
+    shown = json.dumps(status)[:120]
+    raise Unreachable(f"the service sent a pin that is none: {shown}", where=where, hint=hint)
+
+
+def details(record: PinRecord) -> str:
+    """What the service says of how a pin stands, in its own words; empty when nothing."""
+    words = record["info"].get("status_details")
+    return words if isinstance(words, str) else ""
+
+
+def line(record: PinRecord) -> str:
+    """A pin for people: request id, status, CID, name, and what is said of one that is not pinned."""
+    said = details(record) if record["status"] != "pinned" else ""
+    name = record["name"]
+    plain = f"{record['requestid']}  {record['status']:<7}  {record['cid']}"
+    return f"{plain}{'  ' if name else ''}{name}{f'  ({said})' if said else ''}"
+
+
+def color(record: PinRecord) -> str | None:
+    """The colour a pin's line has on a terminal."""
+    return {"failed": "red", "pinned": None}.get(record["status"], "yellow")

@@ -1,0 +1,139 @@
+"""Pins at a service that speaks the IPFS Pinning Service API 1.0.0, ours or anybody's."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from runtime.errors import NotImplementedHere, Unreachable, UsageError
+from tools.pin.book import Order, Wanted
+from tools.pin.paging import Pages
+from tools.pin.psa import NO_SUCH_API, Psa
+from tools.pin.record import PinRecord, record_of
+
+_PAGE: Final = 1000  # the most the specification lets one ask for
+
+
+class RemoteBook:
+    """`book.Book` over HTTP."""
+
+    def __init__(self, psa: Psa) -> None:
+        self.psa = psa
+
+    @property
+    def where(self) -> str:
+        """The endpoint."""
+        return self.psa.service.endpoint
+
+    def add(self, order: Order) -> PinRecord:
+        """Have it pinned."""
+        return record_of(self.psa.change("POST", "/pins", self._pin(order)), self.where)
+
+    def get(self, request_id: str) -> PinRecord:
+        """One pin."""
+        return record_of(self.psa.get(_named(request_id)), self.where)
+
+    def replace(self, request_id: str, order: Order) -> PinRecord:
+        """A new pin in place of an old one."""
+        return record_of(self.psa.change("POST", _named(request_id), self._pin(order)), self.where)
+
+    def remove(self, request_id: str) -> None:
+        """Let go."""
+        self.psa.change("DELETE", _named(request_id))
+
+    def count(self, wanted: Wanted) -> int:
+        """How many match, as the service says."""
+        return self._parsed(self.psa.get(_query(wanted, wanted.before, 1)))[0]
+
+    def pins(self, wanted: Wanted) -> Iterator[PinRecord]:
+        """All that match; the next page is on its way while one is read."""
+        pages = Pages(wanted.before)
+        with self.psa.sibling() as psa:
+            psa.begin(_query(wanted, pages.before, _PAGE))
+            while not pages.over:
+                fresh = pages.take(*self._parsed(psa.finish()))
+                if pages.crowd is not None:
+                    fresh = self._crowd(pages, wanted)
+                if not pages.over:
+                    psa.begin(_query(wanted, pages.before, _PAGE))
+                yield from fresh
+
+    def origins(self, cid: str) -> Iterator[dict[str, Any]]:
+        """What the node remembers of where content came from."""
+        found = self._extension(f"/x/origins/{quote(cid, safe='')}", "keeps no record of origins")
+        rows = found.get("origins") if isinstance(found, dict) else found
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._strange()
+        yield from rows
+
+    def size(self, cid: str) -> dict[str, Any]:
+        """What the node knows of a DAG's size."""
+        found = self._extension(f"/x/size/{quote(cid, safe='')}", "does not tell sizes")
+        if not isinstance(found, dict):
+            raise self._strange()
+        return found
+
+    def _extension(self, path: str, what: str) -> Any:
+        """Ask for what only Fleek Edge nodes have. Raises NotImplementedHere elsewhere."""
+        if not self.is_fleek:
+            hint = "a Fleek Edge node does; its endpoint ends in /pinning/v1"
+            raise NotImplementedHere(f"this service {what}", where=self.where, hint=hint)
+        return self.psa.get(path)
+
+    @property
+    def is_fleek(self) -> bool:
+        """Whether the endpoint is where a Fleek Edge node has it."""
+        return self.where.endswith("/pinning/v1")
+
+    def _crowd(self, pages: Pages, wanted: Wanted) -> list[PinRecord]:
+        """More pins were created at one moment than a page holds: look at them by status.
+
+        Raises Unreachable when that does not tell all of them apart either.
+        """
+        after, before = pages.around_crowd()
+        found: list[PinRecord] = []
+        for status in wanted.statuses:
+            part = Wanted(wanted.cids, wanted.name, wanted.match, (status,), None, after, wanted.meta)
+            count, page = self._parsed(self.psa.get(_query(part, before, _PAGE)))
+            if count > len(page):
+                hint = "ask for less: --name, --cid or --meta"
+                why = f"{count} pins were created at {pages.crowd}, and the service shows {len(page)} of them"
+                raise Unreachable(why, where=self.where, hint=hint)
+            found += page
+        return pages.take_crowd(found)
+
+    def _parsed(self, value: Any) -> tuple[int, list[PinRecord]]:
+        count, results = (
+            (value.get("count"), value.get("results")) if isinstance(value, dict) else (None, None)
+        )
+        if type(count) is not int or not isinstance(results, list):
+            raise self._strange()
+        where = self.where
+        return count, [record_of(each, where) for each in results]
+
+    def _pin(self, order: Order) -> dict[str, Any]:
+        """The Pin object of the API."""
+        pin: dict[str, Any] = {"cid": order.cid}
+        pin |= {"name": order.name} if order.name else {}
+        pin |= {"origins": list(order.origins)} if order.origins else {}
+        pin |= {"meta": order.meta} if order.meta else {}
+        return pin
+
+    def _strange(self) -> Unreachable:
+        return Unreachable("the service sent something else", where=self.where, hint=NO_SUCH_API)
+
+
+def _named(request_id: str) -> str:
+    if not request_id or request_id in (".", ".."):
+        raise UsageError("not a request id", where=repr(request_id))
+    return f"/pins/{quote(request_id, safe='')}"
+
+
+def _query(wanted: Wanted, before: str | None, limit: int) -> str:
+    fields = [("limit", str(limit)), ("status", ",".join(wanted.statuses))]
+    fields += [("cid", ",".join(wanted.cids))] if wanted.cids else []
+    fields += [("name", wanted.name), ("match", wanted.match)] if wanted.name is not None else []
+    fields += [("before", before)] if before is not None else []
+    fields += [("after", wanted.after)] if wanted.after is not None else []
+    fields += [("meta", json.dumps(wanted.meta))] if wanted.meta else []
+    return f"/pins?{urlencode(fields, safe=',:')}"
