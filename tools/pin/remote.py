@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -112,11 +113,22 @@ class RemoteBook:
         return count, [record_of(each, where) for each in results]
 
     def _pin(self, order: Order) -> dict[str, Any]:
-        """The Pin object of the API."""
+        """The Pin object of the API; an end is a label that Fleek Edge nodes know (docs/pinning-api.md).
+
+        Raises NotImplementedHere: the service would keep the pin for ever.
+        """
+        meta = order.meta
+        if order.expires_s is not None:
+            if not self.is_fleek:
+                hint = "remove it in time yourself, or pin at a Fleek Edge node"
+                raise NotImplementedHere("this service lets no pin end", where=self.where, hint=hint)
+            meta = meta | {
+                "pinned_until": f"{datetime.fromtimestamp(order.expires_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
+            }
         pin: dict[str, Any] = {"cid": order.cid}
         pin |= {"name": order.name} if order.name else {}
         pin |= {"origins": list(order.origins)} if order.origins else {}
-        pin |= {"meta": order.meta} if order.meta else {}
+        pin |= {"meta": meta} if meta else {}
         return pin
 
     def _strange(self) -> Unreachable:

@@ -295,6 +295,12 @@ def test_a_token_that_is_refused_teaches_login_and_is_not_shown(
     assert "there is no token" in pin("ls", "--json").error["hint"]
 
 
+def test_an_end_is_not_promised_where_a_service_knows_none(pin: Pin, conduct: Conduct) -> None:
+    result = pin("add", CID, "--expires", "1h", "--json")
+    assert (result.code, result.error["kind"]) == (2, "not_implemented")
+    assert not conduct.pins
+
+
 @pytest.mark.parametrize("words", [["origins"], ["size"]])
 def test_what_only_our_nodes_know_is_not_asked_of_others(
     pin: Pin, conduct: Conduct, words: list[str]
