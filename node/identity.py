@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from content import multibase
+from content.private_key import PrivateKey, wrap
 from content.public_key import decode, ed25519_key
 from runtime.errors import UsageError
 
@@ -23,6 +24,11 @@ def peer_id(data: Path) -> str:
     public = _key(data / FILE).public_key()
     raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return multibase.encode("z", decode(ed25519_key(raw)).name)[1:]
+
+
+def signing_key(data: Path) -> PrivateKey:
+    """The node's key, for what it signs: manifests and proofs. Made when there is none. Raises UsageError."""
+    return wrap(_key(data / FILE))
 
 
 def _key(path: Path) -> Ed25519PrivateKey:
