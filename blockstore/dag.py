@@ -262,13 +262,15 @@ class Dag:
     def pin(self, cid: Cid, root: Root) -> None:
         """Keep `cid` and all it links to; the DAG may still be incomplete. Durable when it returns."""
         self.mark_store()
-        self._backing.writer.run(index=lambda txn: self.put_root(txn, cid, root))
+        self._backing.writer.run(index=lambda txn: self.put_roots(txn, [DagRoot(cid, root)]))
 
-    def put_root(self, txn: Txn, cid: Cid, root: Root) -> None:
+    def put_roots(self, txn: Txn, roots: Iterable[DagRoot]) -> None:
         """`pin` as a part of a larger change; `mark_store` came before it."""
-        key = _root_key(cid, root)
-        value = records.root_value(key, root.row(self._backing.clock.now_s(), 0))
-        txn.put(key, value, db=self._backing.catalog.dagroots)
+        now_s = self._backing.clock.now_s()
+        for each in roots:
+            key = _root_key(each.cid, each.root)
+            value = records.root_value(key, each.root.row(now_s, 0))
+            txn.put(key, value, db=self._backing.catalog.dagroots)
         self.rows.count_root(txn)
 
     def unpin(self, cid: Cid, root: Root) -> bool:

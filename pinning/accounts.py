@@ -73,8 +73,8 @@ class Accounts:
     def put(self, txn: Txn, account: Account) -> None:
         """Write an account."""
         number, name = _NUMBER.pack(account.number), account.name.encode()
-        if account.next_ordinal <= 1:  # its first pin is being added, or a change of nothing
-            key = _NAMES + name
+        key = _NAMES + name
+        if txn.get(key, db=self._table) is None:
             txn.put(key, records.seal(key, number), db=self._table)
         key = _NUMBERS + number
         body = _ACCOUNT.pack(account.next_ordinal, account.bytes_) + name

@@ -5,7 +5,7 @@ rows, two sets are joined by `&`, and a set is counted by counting bits. Nothing
 is a hash of 128 bits of what it stands for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from struct import Struct
 from typing import Final
@@ -71,15 +71,15 @@ class Bitmaps:
         value = txn.get(key, db=self.table)
         return 0 if value is None else int.from_bytes(records.opened(key, value, self._what), "little")
 
-    def set(self, txn: Txn, prefix: bytes, ordinal: int) -> None:
-        """Put a pin into the set."""
-        bucket, slot = divmod(ordinal, BUCKET)
-        self._write(txn, prefix, bucket, self.bits(txn, prefix, bucket) | 1 << slot)
+    def set(self, txn: Txn, prefix: bytes, ordinals: Iterable[int]) -> None:
+        """Put pins into the set."""
+        for bucket, bits in _bits_of(ordinals).items():
+            self._write(txn, prefix, bucket, self.bits(txn, prefix, bucket) | bits)
 
-    def clear(self, txn: Txn, prefix: bytes, ordinal: int) -> None:
-        """Take a pin out of the set."""
-        bucket, slot = divmod(ordinal, BUCKET)
-        self._write(txn, prefix, bucket, self.bits(txn, prefix, bucket) & ~(1 << slot))
+    def clear(self, txn: Txn, prefix: bytes, ordinals: Iterable[int]) -> None:
+        """Take pins out of the set."""
+        for bucket, bits in _bits_of(ordinals).items():
+            self._write(txn, prefix, bucket, self.bits(txn, prefix, bucket) & ~bits)
 
     def _write(self, txn: Txn, prefix: bytes, bucket: int, bits: int) -> None:
         key = prefix + _NUMBER.pack(bucket)
@@ -96,6 +96,14 @@ class Bitmaps:
                 int.from_bytes(key[-4:], "big"),
                 int.from_bytes(records.opened(key, value, self._what), "little"),
             )
+
+
+def _bits_of(ordinals: Iterable[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for ordinal in ordinals:
+        bucket = ordinal >> BUCKET_BITS
+        found[bucket] = found.get(bucket, 0) | 1 << (ordinal & (BUCKET - 1))
+    return found
 
 
 def rows_below(txn: Txn, table: Table, prefix: bytes, top: int) -> Iterator[tuple[bytes, bytes]]:

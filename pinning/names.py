@@ -4,7 +4,7 @@ Two texts a bucket: names as they are, and casefolded. Names are UTF-8, and betw
 never has: what is looked for cannot lie across two names, and what stands before it tells whose name it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from struct import Struct
 from typing import Final
 
@@ -26,23 +26,23 @@ class Names:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def put(self, txn: Txn, account: int, ordinal: int, name: str | None) -> None:
-        """Say what a pin is called; None: it is not found by name."""
-        for form in (RAW, FOLDED):
-            data = b"" if name is None else (name.casefold() if form else name).encode()
-            self._put(txn, _HEAD.pack(account, form), ordinal, data)
+    def put(self, txn: Txn, account: int, names: Mapping[int, str]) -> None:
+        """Say what pins are called, by ordinal; one called "" is not found by a part of its name."""
+        buckets: dict[int, dict[int, str]] = {}
+        for ordinal, name in names.items():
+            buckets.setdefault(ordinal // BUCKET, {})[ordinal % BUCKET] = name
+        for bucket, slots in buckets.items():
+            for form in (RAW, FOLDED):
+                key = _HEAD.pack(account, form) + _NUMBER.pack(bucket)
+                self._put(txn, key, {slot: part_of(name, form) for slot, name in slots.items()})
 
-    def _put(self, txn: Txn, prefix: bytes, ordinal: int, data: bytes) -> None:
-        bucket, slot = divmod(ordinal, BUCKET)
-        key = prefix + _NUMBER.pack(bucket)
+    def _put(self, txn: Txn, key: bytes, slots: Mapping[int, bytes]) -> None:
         value = txn.get(key, db=self._table)
         text = b"" if value is None else records.opened(key, value, _WHAT)
         names = text.split(_BETWEEN)
-        if len(names) <= slot:
-            names += [b""] * (slot + 1 - len(names))
-        if names[slot] == data:
-            return
-        names[slot] = data
+        names += [b""] * (max(slots) + 1 - len(names))
+        for slot, data in slots.items():
+            names[slot] = data
         text = _BETWEEN.join(names).rstrip(_BETWEEN)
         if text:
             txn.put(key, records.seal(key, text), db=self._table)

@@ -3,6 +3,8 @@
 So an exact count of any stretch of time reads some hundred small rows, however many pins there are.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
@@ -27,25 +29,27 @@ class Statuses:
         self.bitmaps = Bitmaps(table, _WHAT)
         self._table = table
 
-    def add(self, txn: Txn, account: int, status: Status, ordinal: int) -> None:
-        """A pin has this status now."""
-        self.bitmaps.set(txn, status_prefix(account, status), ordinal)
-        self._count(txn, account, status, ordinal, 1)
+    def add(self, txn: Txn, account: int, status: Status, ordinals: Sequence[int]) -> None:
+        """Pins have this status now."""
+        self.bitmaps.set(txn, status_prefix(account, status), ordinals)
+        self._count(txn, account, status, ordinals, 1)
 
-    def drop(self, txn: Txn, account: int, status: Status, ordinal: int) -> None:
-        """A pin has this status no more."""
-        self.bitmaps.clear(txn, status_prefix(account, status), ordinal)
-        self._count(txn, account, status, ordinal, -1)
+    def drop(self, txn: Txn, account: int, status: Status, ordinals: Sequence[int]) -> None:
+        """Pins have this status no more."""
+        self.bitmaps.clear(txn, status_prefix(account, status), ordinals)
+        self._count(txn, account, status, ordinals, -1)
 
-    def _count(self, txn: Txn, account: int, status: Status, ordinal: int, change: int) -> None:
+    def _count(self, txn: Txn, account: int, status: Status, ordinals: Sequence[int], change: int) -> None:
         for level in _COUNTED:
-            key = _prefix(account, status, level) + _NUMBER.pack(ordinal >> _SHIFTS[level])
-            value = txn.get(key, db=self._table)
-            count = change + (0 if value is None else _count_row(key, value))
-            if count > 0:
-                txn.put(key, records.seal(key, _COUNT.pack(count)), db=self._table)
-            else:
-                txn.delete(key, db=self._table)
+            prefix = _prefix(account, status, level)
+            for number, many in Counter(ordinal >> _SHIFTS[level] for ordinal in ordinals).items():
+                key = prefix + _NUMBER.pack(number)
+                value = txn.get(key, db=self._table)
+                count = change * many + (0 if value is None else _count_row(key, value))
+                if count > 0:
+                    txn.put(key, records.seal(key, _COUNT.pack(count)), db=self._table)
+                else:
+                    txn.delete(key, db=self._table)
 
     def count(self, txn: Txn, account: int, status: Status, low: int, high: int) -> int:
         """How many pins with ordinals in [low, high) have the status. At most about 500 rows: 0.5 ms."""

@@ -6,11 +6,12 @@ middle of one ends the whole transaction (`Torn`), because half a change must no
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from blockstore import Root, Store, records
+from blockstore.dag import DagRoot
 from durable import Txn
 from pinning import bitmaps, rows
 from pinning.accounts import Account, Accounts
@@ -131,45 +132,53 @@ class PinTable:
 
     # Changing
 
-    def take_created(self, txn: Txn, now_s: float) -> int:
-        """Nanoseconds since the epoch, above those of every pin before."""
-        created_ns = max(int(now_s * 1_000_000_000), self._number(txn, _CREATED) + 1)
-        self._put_number(txn, _CREATED, created_ns)
-        return created_ns
+    def take_created(self, txn: Txn, now_s: float, count: int) -> range:
+        """`count` times in a row, nanoseconds since the epoch, above those of every pin before."""
+        first = max(int(now_s * 1_000_000_000), self._number(txn, _CREATED) + 1)
+        taken = range(first, first + count)
+        self._put_number(txn, _CREATED, taken[-1])
+        return taken
 
-    def insert(self, txn: Txn, account: Account, pin: Pin) -> Place:
-        """A pin comes, with the root that keeps its blocks."""
-        if account.next_ordinal >= rows.ORDINALS_MAX:
+    def insert(self, txn: Txn, account: Account, status: Status, pins: Sequence[Pin]) -> None:
+        """Pins come, oldest first and all with this status, with the roots that keep their blocks.
+
+        About 80 us for one and 40 us each for many, which share rows.
+        """
+        if account.next_ordinal + len(pins) > rows.ORDINALS_MAX:
             raise BadRequest("this account has had as many pins as an account can", where=account.name)
-        place = Place(account.number, account.next_ordinal)
-        self.accounts.put(txn, replace(account, next_ordinal=account.next_ordinal + 1))
-        self._write(txn, place, pin)
-        key = rows.created_key(pin.created_ns)
-        txn.put(key, rows.place_value(key, place), db=self._ids)
-        self.statuses.add(txn, place.account, pin.status, place.ordinal)
-        for term in bitmaps.terms_of(pin.wish):
-            self.terms.set(txn, bitmaps.term_prefix(place.account, term), place.ordinal)
-        if pin.wish.name:
-            self.names.put(txn, place.account, place.ordinal, pin.wish.name)
-        self.expiry.add(txn, place, pin.wish.expires_s)
-        if pin.status in _WAITS:
-            self.queue.add(txn, place, pin.next_try_s)
-        if pin.status is Status.PINNED:
-            self._weigh(txn, place, pin, 1)
-        self._dag.put_root(txn, pin.wish.cid, root_of(pin))
+        places = [Place(account.number, account.next_ordinal + index) for index in range(len(pins))]
+        self.accounts.put(txn, replace(account, next_ordinal=account.next_ordinal + len(pins)))
+        terms: dict[bytes, list[int]] = {}
+        for place, pin in zip(places, pins, strict=True):
+            self._write(txn, place, pin)
+            key = rows.created_key(pin.created_ns)
+            txn.put(key, rows.place_value(key, place), db=self._ids)
+            for term in bitmaps.terms_of(pin.wish):
+                terms.setdefault(term, []).append(place.ordinal)
+            self.expiry.add(txn, place, pin.wish.expires_s)
+            if status in _WAITS:
+                self.queue.add(txn, place, pin.next_try_s)
+            if status is Status.PINNED:
+                self._weigh(txn, place, pin, 1)
+        for term, ordinals in terms.items():
+            self.terms.set(txn, bitmaps.term_prefix(account.number, term), ordinals)
+        self.statuses.add(txn, account.number, status, [place.ordinal for place in places])
+        called = zip(places, pins, strict=True)
+        names = {place.ordinal: pin.wish.name for place, pin in called if pin.wish.name}
+        self.names.put(txn, account.number, names)
+        self._dag.put_roots(txn, [DagRoot(pin.wish.cid, root_of(pin)) for pin in pins])
         self.count_change(txn)
-        return place
 
     def delete(self, txn: Txn, place: Place, pin: Pin) -> None:
         """A pin goes, and lets go of its blocks."""
         for table, key in ((self._pins, place.key), (self._work, place.key)):
             txn.delete(key, db=table)
         txn.delete(rows.created_key(pin.created_ns), db=self._ids)
-        self.statuses.drop(txn, place.account, pin.status, place.ordinal)
+        self.statuses.drop(txn, place.account, pin.status, [place.ordinal])
         for term in bitmaps.terms_of(pin.wish):
-            self.terms.clear(txn, bitmaps.term_prefix(place.account, term), place.ordinal)
+            self.terms.clear(txn, bitmaps.term_prefix(place.account, term), [place.ordinal])
         if pin.wish.name:
-            self.names.put(txn, place.account, place.ordinal, None)
+            self.names.put(txn, place.account, {place.ordinal: ""})
         self.expiry.drop(txn, place, pin.wish.expires_s)
         if pin.status in _WAITS:
             self.queue.drop(txn, place, pin.next_try_s)
@@ -182,8 +191,8 @@ class PinTable:
         """What became of a pin: status, details, sizes, tries. Its wish does not change."""
         self._write(txn, place, new)
         if old.status is not new.status:
-            self.statuses.drop(txn, place.account, old.status, place.ordinal)
-            self.statuses.add(txn, place.account, new.status, place.ordinal)
+            self.statuses.drop(txn, place.account, old.status, [place.ordinal])
+            self.statuses.add(txn, place.account, new.status, [place.ordinal])
         if old.status in _WAITS:
             self.queue.drop(txn, place, old.next_try_s)
         if new.status in _WAITS:

@@ -47,7 +47,7 @@ class PinsMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="pins-"))
         self.clock = HandClock()
         self.pins_by_account: dict[str, list[Pin]] = {account: [] for account in ACCOUNTS}
-        self.cursors: dict[str, bytes] = {}
+        self.last_ns = 0
         self.open()
 
     def open(self) -> None:
@@ -59,8 +59,8 @@ class PinsMachine(RuleBasedStateMachine):
         return [pin for known in self.pins_by_account.values() for pin in known]
 
     def accepted(self, pin: Pin) -> None:
-        others = [each.created_ns for each in self.everything]
-        assert pin.created_ns > max(others, default=0)
+        assert pin.created_ns > self.last_ns
+        self.last_ns = pin.created_ns
         self.pins_by_account[pin.account].append(pin)
 
     def changed(self, old: Pin, new: Pin) -> None:
@@ -79,7 +79,7 @@ class PinsMachine(RuleBasedStateMachine):
         assert (pin.status, pin.wish, pin.account) == (Status.QUEUED, wish, account)
         self.accepted(pin)
 
-    @rule(account=st.sampled_from(ACCOUNTS), wish=wishes, count=st.sampled_from((3, 100, 300)))
+    @rule(account=st.sampled_from(ACCOUNTS), wish=wishes, count=st.sampled_from((3, 260)))
     def add_many(self, account: str, wish: Wish, count: int) -> None:
         """As many requests at once do: in one commit, or some."""
         made: list[Pin] = []
@@ -94,6 +94,17 @@ class PinsMachine(RuleBasedStateMachine):
         for _ in range(count):
             self.pins.add_soon(account, wish, done)
         assert whole.wait(60)
+        for pin in made:
+            self.accepted(pin)
+
+    @rule(
+        account=st.sampled_from(ACCOUNTS),
+        several=st.lists(wishes, min_size=1, max_size=4),
+        times=st.sampled_from((1, 200)),
+    )
+    def add_a_batch(self, account: str, several: list[Wish], times: int) -> None:
+        made = self.pins.add_many(account, several * times)
+        assert [pin.wish for pin in made] == several * times
         for pin in made:
             self.accepted(pin)
 
@@ -133,7 +144,6 @@ class PinsMachine(RuleBasedStateMachine):
         assert self.pins.progress(pin.request_id, progress, cursor)
         self.pins.add("later", Wish(CIDS[0]))  # the next commit carries it
         self.changed(pin, replace(pin, progress=progress))
-        self.cursors[pin.request_id] = cursor
         assert self.pins.cursor(pin.request_id) == cursor
 
     @precondition(lambda self: any(pin.status in OPEN for pin in self.everything))
