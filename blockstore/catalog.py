@@ -1,6 +1,6 @@
 """The index as operations inside one transaction: blobs, owners, roots, tallies, doomed content.
 
-Nothing here opens or commits: `durable.writer` gives the transaction and orders the commits.
+Nothing here opens or commits: `durable.commit` gives the transaction and orders the commits.
 Everything that makes content visible or takes it away goes through `admit` and `withdraw`, so
 that the tallies, the owners and the roots can never disagree with the blobs.
 

@@ -1,6 +1,6 @@
 """Putting content in: a stream of any size becomes segments, a tree and at last one visible blob.
 
-The caller's thread hashes and seals segments; the writer thread commits them. Memory: one
+The caller's thread hashes and seals segments; the writer commits them. Memory: one
 segment, the writer's backlog, and 32 bytes of chaining value a segment (8 MiB for 64 GiB); of a
 blob whose size nobody told also what it may have without lying in an extent.
 Nothing is visible before `finish`, and then all of it is: segments are committed under a storage
@@ -76,7 +76,7 @@ class Ingest:
         self._take_id()
 
     def ready(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once when there is room: at once, or later on the writer thread."""
+        """Call `callback` once when there is room: at once, or later on a thread of the writer."""
         self._backing.writer.ready(callback)
 
     def write(self, buffer: bytes | bytearray | memoryview, *, wait: bool = True) -> None:
@@ -135,7 +135,7 @@ class Ingest:
         quota_bytes: int | None = None,
         also: Also | None = None,
     ) -> None:
-        """As `finish`, not waiting: `done` is called on the writer thread, or here when it fails at once."""
+        """As `finish`, not waiting: `done` is called on the writer's thread, or here if it fails at once."""
         try:
             self._check_open()
             if len((content_type or "").encode()) > TYPE_BYTES_MAX:
@@ -249,7 +249,7 @@ class Ingest:
             raise Unverified(
                 f"the bytes hash to {root.hex()}", where=self._expected.hex(), hint="nothing of them was kept"
             )
-        self._take_id()  # here and not on the writer thread
+        self._take_id()  # here and not on a thread of the writer
         if only or self._apart is None:
             self._apart = not only and self.size_bytes > self._backing.settings.extent_above_bytes
         self._submit_kept(wait=False)

@@ -8,7 +8,7 @@ from runtime.errors import EdgeError
 
 
 class Landings:
-    """Waits for many puts whose ends come on the writer thread; the first failure is raised."""
+    """Waits for many puts whose ends come on the writer's threads; the first failure is raised."""
 
     def __init__(self) -> None:
         self._lock = threading.Condition()

@@ -5,6 +5,7 @@ the keys and the meaning. Everything that leaves here is a value, a view with a 
 a `runtime.errors` error.
 """
 
+from durable.commit import Change, Job
 from durable.environment import Durability, Environment, EnvironmentUse, Table
 from durable.errors import FOREIGN, translated
 from durable.extents import Extent, Extents
@@ -17,7 +18,7 @@ from durable.files import (
     write_file_durably,
 )
 from durable.transaction import Cursor, Reading, Txn, ViewTxn
-from durable.writer import Change, GroupWriter, Job
+from durable.writer import GroupWriter
 
 __all__ = [
     "FOREIGN",

@@ -9,7 +9,7 @@ Facts this rests on (LMDB 0.9 source; figures in docs/performance.md):
  - a reader that was killed keeps its slot until `reader_check`, and an open snapshot keeps old
    pages from being reused, so both are kept short and swept up.
 
-Called by `durable.writer` for changes and by `blockstore` for reads. One process opens one
+Called by `durable.commit` for changes and by `blockstore` for reads. One process opens one
 environment once (LMDB's own rule) and never carries it across fork.
 """
 
@@ -133,7 +133,7 @@ class Environment:
             raise translated(again, os.fspath(self.path)) from again
 
     def begin_write(self) -> Any:
-        """The one write transaction; only `durable.writer` calls this. Waits for other processes' writers."""
+        """The one write transaction; only `durable.commit` calls this. Waits for other processes' writers."""
         return self._env.begin(write=True)
 
     def reader_check(self) -> int:

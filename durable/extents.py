@@ -13,7 +13,7 @@ Invariants
  3. A name is taken away durably before the commit that forgets it (`retire`, then `sync`).
  4. A descriptor or view is good for one call: what was removed is let go of within about a second.
 
-`write`, `retire`, `sync` and `drop` belong to `durable.writer`'s thread; the rest to any.
+`write`, `retire`, `sync` and `drop` belong to a commit of bulk (`durable.commit`); the rest to any thread.
 """
 
 import contextlib
@@ -80,7 +80,7 @@ class Extents:
         self._open: dict[int, Extent] = {}  # the latest used last
         self._lock = threading.Lock()
 
-    # Changing; the writer's thread
+    # Changing; within a bulk commit
 
     def write(self, number: int, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Put `data` at `offset`, where nothing points yet. Raises OSError, and what `announce` raises.

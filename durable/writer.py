@@ -1,74 +1,46 @@
-"""The one thread of a process that changes a store: group commit over extents and two environments.
+"""Where changes of a store wait for their commit: the queue of a process, and its two threads.
 
-A `Job` has a change for the bulk environment, one for the index, or both. The writer takes
-what has gathered, runs every bulk change in one transaction, syncs the extents they wrote to and
-commits it, then every index change in another: what a row points at is on the disk before the row
-is. Jobs that gather while the disk works share these steps, so a thousand small puts cost two
-syncs of each environment, not two thousand.
+A `Job` has a change for the bulk environment, one for the index, or both. The writer takes what has
+gathered and makes it durable in two steps (`durable.commit`): first content, then the rows that point at it.
+Jobs that gather while the disk works share these steps, so a thousand small puts cost two
+syncs of each environment, not two thousand. The rows of a batch that brought much content are committed by
+a second thread beside the content of the next batch.
 
 Invariants
- 1. Jobs run in the order they were submitted.
+ 1. Changes run in the order their jobs were submitted, those of each environment for itself; `done`
+    of one batch is over before a row of the next is written.
  2. A change may run twice (a batch that failed is retried job by job), so it must be a function
     of the transaction alone; it raises an EdgeError only before its first write, and then it
-    alone fails and its neighbours stand.
+    alone fails and its neighbours stand. A bulk change sees rows of batches that are durable, and
+    perhaps not yet those of the batch before its own.
  3. No more than `backlog_bytes` wait here, unless a caller said it cannot wait (`wait=False`,
     an event loop, which asks `has_room` first).
  4. A job nobody waits for lingers up to `linger_s` for company; `urgent` ends the linger.
 """
 
-import contextlib
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from durable import heap
 from durable.ballast import Ballast
+from durable.commit import Change, Committer, Job
 from durable.environment import Environment
-from durable.errors import FOREIGN, disk_full, map_full, translated
 from durable.extents import Extents
-from durable.transaction import Txn
 from runtime.clock import Clock
-from runtime.errors import EdgeError, Interrupted, StoreFull
+from runtime.errors import EdgeError, Interrupted
 
-Change = Callable[[Txn], None]
 _IDLE_S: Final = 1.0  # how often an idle writer looks for extents to let go of: their room waits for it
 _QUIET_S: Final = 30.0  # and how long it is idle before it frees dead processes' reader slots, and memory
+# Of `commit_bytes`: from such a batch on, waking a thread (50 us) is nothing beside its rows (some ms)
+_MUCH: Final = 1 / 8
 _BATCH_JOBS: Final = 1024  # bounds one index transaction: about 30 ms of small puts
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """One change of the store.
-
-    `done(error)` runs on the writer thread after the commit, or with why there was none. `frees`:
-    it may use the room that is kept back for deletions. `held_bytes`: what it keeps in memory;
-    `extent_bytes`: what of that goes to extents and takes no room in the map.
-    """
-
-    bulk: Change | None = None
-    index: Change | None = None
-    held_bytes: int = 0
-    extent_bytes: int = field(default=0, kw_only=True)
-    urgent: bool = True
-    frees: bool = False
-    done: Callable[[EdgeError | None], None] | None = None
-    error: EdgeError | None = None
-
-    def finished(self, error: EdgeError | None) -> None:
-        """Tell the caller, and let go of what the job held."""
-        self.bulk = self.index = None
-        if self.done is None:
-            return
-        try:
-            self.done(error)
-        except Exception as fault:  # noqa: BLE001  a caller's fault may not stop everyone's writer
-            threading.excepthook(threading.ExceptHookArgs((type(fault), fault, fault.__traceback__, None)))
-
-
 class GroupWriter:
-    """The writer thread of one process and the queue in front of it."""
+    """The threads of one process that change its store, and the queue in front of them."""
 
     def __init__(
         self,
@@ -89,6 +61,7 @@ class GroupWriter:
         self._where = str(index.path.parent)
         self._ballast = Ballast(index.path.parent)
         self._ballast.make()
+        self._committer = Committer(bulk, index, extents, self._ballast)
         self._commit_bytes = commit_bytes
         self._backlog_limit = max(backlog_bytes, commit_bytes)
         self._linger_s = linger_s
@@ -97,14 +70,21 @@ class GroupWriter:
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._waiting_for_room: deque[Callable[[], None]] = deque()
-        self._held_bytes = 0  # queued and being committed
+        self._held_bytes = 0  # queued, and content that is being committed
         self._queued_bytes = 0
         self._urgent = 0
         self._oldest_s = 0.0
         self._stopping = False
         heap.keep_freed()
-        self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
-        self._thread.start()
+        self._stored: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()  # at most one
+        self._settled = threading.Event()  # no batch is being published beside
+        self._settled.set()
+        self._threads = (
+            threading.Thread(target=self._loop, name="store-writer", daemon=True),
+            threading.Thread(target=self._publish_beside, name="store-publisher", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
 
     @property
     def is_open(self) -> bool:
@@ -118,7 +98,7 @@ class GroupWriter:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes handed over and not yet committed."""
+        """Bytes handed over whose content is not committed yet."""
         return self._held_bytes
 
     @property
@@ -127,7 +107,7 @@ class GroupWriter:
         return self._held_bytes < self._backlog_limit
 
     def ready(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once when there is room: here and now, or later on the writer thread."""
+        """Call `callback` once when there is room: here and now, or later on a thread of the writer."""
         with self._lock:
             if not self.has_room and not self._stopping:
                 self._waiting_for_room.append(callback)
@@ -152,8 +132,8 @@ class GroupWriter:
 
     def run(self, *, bulk: Change | None = None, index: Change | None = None, frees: bool = False) -> None:
         """Submit a change and wait until it is durable; raises what made it fail."""
-        if threading.current_thread() is self._thread:
-            raise AssertionError("the writer thread may not wait for itself")
+        if threading.current_thread() in self._threads:
+            raise AssertionError("the writer's threads may not wait for themselves")
         arrived = threading.Event()
         failure: list[EdgeError] = []
 
@@ -168,14 +148,15 @@ class GroupWriter:
             raise failure[0]
 
     def close(self) -> None:
-        """Commit what is queued, then stop the thread; later submits are refused."""
+        """Commit what is queued, then stop the threads; later submits are refused."""
         with self._lock:
             self._stopping = True
             self._work.notify()
             self._room.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    # The thread
+    # The threads
 
     def _due(self) -> bool:
         return bool(self._urgent) or self._stopping or self._queued_bytes * 2 >= self._commit_bytes
@@ -184,11 +165,31 @@ class GroupWriter:
         while True:
             batch = self._next_batch()
             if batch is None:
+                self._settled.wait()
+                self._stored.put(None)
                 return
             if batch:
                 self._commit(batch)
-                self._let_in(sum(job.held_bytes for job in batch))
             self._tend(idle=not batch)
+
+    def _commit(self, batch: list[Job]) -> None:
+        is_stored = self._committer.store(batch)
+        if is_stored:
+            self._let_in(batch)
+        self._settled.wait()
+        if not is_stored:
+            self._committer.one_by_one(batch)
+            self._let_in(batch)
+        elif sum(job.held_bytes for job in batch) >= self._commit_bytes * _MUCH:
+            self._settled.clear()
+            self._stored.put(batch)
+        else:
+            self._committer.publish(batch)
+
+    def _publish_beside(self) -> None:
+        while (batch := self._stored.get()) is not None:
+            self._committer.publish(batch)
+            self._settled.set()
 
     def _next_batch(self) -> list[Job] | None:
         with self._lock:
@@ -211,9 +212,9 @@ class GroupWriter:
             self._oldest_s = self._clock.tick_s()
             return batch
 
-    def _let_in(self, bytes_: int) -> None:
+    def _let_in(self, ended: list[Job]) -> None:
         with self._lock:
-            self._held_bytes -= bytes_
+            self._held_bytes -= sum(job.held_bytes for job in ended)
             self._room.notify_all()
             callbacks = []
             if self.has_room:
@@ -221,60 +222,6 @@ class GroupWriter:
                 self._waiting_for_room.clear()
         for callback in callbacks:
             callback()
-
-    def _commit(self, batch: list[Job], *, tries: int = 0) -> None:
-        for job in batch:
-            job.error = None
-        try:
-            self._run_changes(self._bulk, batch, bulk=True)
-            self._run_changes(self._index, batch, bulk=False)
-        except Exception as error:  # noqa: BLE001  whatever it was belongs to whoever waits for the job
-            if len(batch) > 1:
-                for job in batch:
-                    self._commit([job])
-                return
-            if isinstance(translated(error, self._where), StoreFull) and self._made_room(batch[0], tries):
-                self._commit(batch, tries=tries + 1)
-                return
-            batch[0].finished(translated(error, self._where))
-            return
-        for job in batch:
-            job.finished(job.error)
-
-    def _made_room(self, job: Job, tries: int) -> bool:
-        """Whether a job without room is worth another try: with pages freed before, then with the ballast."""
-        if tries and not (job.frees and self._ballast.give()):
-            return False
-        self._bulk.turn_over()
-        self._index.turn_over()
-        return True
-
-    def _run_changes(self, environment: Environment, batch: list[Job], *, bulk: bool) -> None:
-        todo = [job for job in batch if job.error is None and (job.bulk if bulk else job.index) is not None]
-        if not todo:
-            return
-        txn = environment.begin_write()
-        try:
-            room, disk_room = environment.room_bytes(txn), environment.disk_room_bytes(txn)
-            for job in todo:
-                change = job.bulk if bulk else job.index
-                assert change is not None
-                taken = job.held_bytes - job.extent_bytes if bulk else 0
-                room, disk_room = room - taken, disk_room - taken
-                try:
-                    if min(room, disk_room) < 0 and not job.frees:
-                        raise map_full(self._where) if room < 0 else disk_full(self._where)
-                    change(txn)
-                except EdgeError as refusal:
-                    job.error = refusal
-            if bulk:
-                self._extents.sync()
-            txn.commit()
-        except BaseException:
-            with contextlib.suppress(*FOREIGN):
-                txn.abort()  # a commit that failed has ended the transaction itself
-            self._extents.drop()
-            raise
 
     def _tend(self, *, idle: bool) -> None:
         """Give back what others have let go of, and after a while what nobody needs now."""

@@ -11,7 +11,7 @@ from runtime.clock import SystemClock
 from runtime.errors import Conflict, EdgeError, Interrupted, StoreFull
 
 
-def put(key: bytes, value: bytes) -> Callable[[Txn], None]:
+def put(key: bytes, value: bytes | bytearray) -> Callable[[Txn], None]:
     def change(txn: Txn) -> None:
         txn.put(key, value)
 
