@@ -179,10 +179,9 @@ class BlockRows:
 
         For a blob that is new in this transaction: the caller has put the hold on it with the blob's row.
         """
-        if txn.get(multihash, db=self._catalog.blocks) is not None:
-            return False
-        fresh = replace(row, ordinal=ordinal, touched_ms=now_ms)
-        return txn.put(multihash, block_value(multihash, fresh), db=self._catalog.blocks)
+        fresh = BlockRow(row.blob, row.offset, row.length, row.prefix, row.suffix, ordinal, now_ms)
+        value = block_value(multihash, fresh)
+        return txn.put(multihash, value, overwrite=False, db=self._catalog.blocks)
 
     def put_file(self, txn: Txn, multihash: bytes, row: FileRow, now_ms: int) -> None:
         """Say that the file with this root block is the whole of a blob, and hold it."""

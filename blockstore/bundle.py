@@ -2,30 +2,30 @@
 
 A blob of at most one segment needs no stream of its own. The caller's threads hash and seal such blobs, a
 bundle carries them to the writer as one job, and what can be worked out beforehand (names, checksums, rows)
-is, so that the writer thread, which everything passes, has little left to do for each: about 15 us.
+is, so that the writer, which everything passes, has little left to do for each: about 15 us.
 
 What becomes visible, when, and by which rows is what `ingest`, `landing` and `flat` say for single ones.
 Called by `add`, from several threads, each with a bundle of its own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from blockstore import records
 from blockstore import segment as stored
 from blockstore.block_rows import BlockRow, FileRow
 from blockstore.dag import in_blob
-from blockstore.landing import Put, give_up, is_whole
+from blockstore.landing import Put, give_up, is_whole_in
 from blockstore.landings import Landings
-from blockstore.records import BlobRow, BlobState
+from blockstore.records import BlobRow
 from blockstore.roots import Root
 from blockstore.store import Store
 from content.bao import _native
 from content.bao.geometry import SEGMENT_BYTES
 from content.block import Block
 from durable import Job, Txn
-from runtime.errors import BlobDamaged, EdgeError
+from runtime.errors import EdgeError
 
 # Room behind a file's bytes for what is sealed to them: a buffer made with it is never moved
 SEAL_BYTES: Final = stored.value_bytes(SEGMENT_BYTES) - SEGMENT_BYTES
@@ -43,16 +43,14 @@ class _Placed:
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """One blob. `is_here`: it was found in the store, so its bytes are only sent if it vanishes."""
+    """One blob, without its bytes."""
 
     blob: bytes
     row: BlobRow
     key: bytes
-    value: bytearray
     blob_value: bytes
     placed: tuple[_Placed, ...]
     file: bytes | None
-    is_here: bool
 
     def is_told_by(self, placed: _Placed) -> bool:
         """Whether the row of a block says by itself that the blob is the whole file."""
@@ -67,6 +65,7 @@ class Bundle:
         self._store = store
         self._landings = landings
         self._parcels: list[_Parcel] = []
+        self._values: list[bytearray] = []
         self._known: set[tuple[bytes, bytes | None]] = set()
         self.held_bytes = 0
 
@@ -82,7 +81,6 @@ class Bundle:
             return
         self._known.add(name)
         backing, size = self._store.backing, len(data)
-        here = is_whole(backing, blob)
         storage_id = backing.ids.take()
         value = stored.sealed(data, nodes, storage_id, 0, last=True)
         now_s = backing.clock.now_s()
@@ -90,7 +88,8 @@ class Bundle:
         placed = tuple(_placed(multihash, in_blob(each, blob), size, now_s) for multihash, each in rows)
         key = stored.KEY.pack(storage_id, 0)
         blob_value = records.blob_value(blob, row)
-        self._parcels.append(_Parcel(blob, row, key, value, blob_value, placed, file, here))
+        self._parcels.append(_Parcel(blob, row, key, blob_value, placed, file))
+        self._values.append(value)
         self.held_bytes += len(value)
 
     def block(self, block: Block) -> None:
@@ -111,8 +110,16 @@ class Bundle:
         if not self._parcels:
             return
         self._store.dag.mark_store()
-        _Shipment(self._store, self._landings, self._parcels).send(urgent=urgent, wait=True)
-        self._parcels, self._known, self.held_bytes = [], set(), 0
+        backing = self._store.backing
+        values: dict[bytes, bytearray] = {}
+        spare: dict[bytes, bytearray] = {}
+        with backing.index.reading() as txn:
+            for each, value in zip(self._parcels, self._values, strict=True):
+                here = is_whole_in(txn, backing.catalog, each.blob)
+                (spare if here else values)[each.key] = value
+        shipment = _Shipment(self._store, self._landings, self._parcels, spare)
+        shipment.send(values, self.held_bytes, urgent=urgent, wait=True)
+        self._parcels, self._values, self._known, self.held_bytes = [], [], set(), 0
 
 
 def _placed(multihash: bytes, row: BlockRow, size_bytes: int, now_s: float) -> _Placed:
@@ -122,37 +129,43 @@ def _placed(multihash: bytes, row: BlockRow, size_bytes: int, now_s: float) -> _
 
 
 class _Shipment:
-    """A submitted bundle: its two changes, and what is to be done when they are committed."""
+    """A submitted bundle: its two changes, and what is to be done when they are committed.
 
-    def __init__(self, store: Store, landings: Landings, parcels: Sequence[_Parcel]) -> None:
+    `spare`: values of what was found in the store, by key; they are only sent if it vanishes.
+    """
+
+    def __init__(
+        self, store: Store, landings: Landings, parcels: Sequence[_Parcel], spare: dict[bytes, bytearray]
+    ) -> None:
         self._store = store
         self._dag = store.dag
         self._backing = store.backing
         self._landings = landings
         self._parcels = parcels
+        self._spare = spare
         self._ended = landings.expect()
         self._lost: list[_Parcel] = []
         self._freed: list[int] = []
         self._replaced = False
 
-    def send(self, *, urgent: bool, wait: bool) -> None:
-        held_bytes = sum(len(each.value) for each in self._parcels)
-        job = Job(self._bulk, self._index, held_bytes, urgent=urgent, done=self._done)
+    def send(self, values: dict[bytes, bytearray], held_bytes: int, *, urgent: bool, wait: bool) -> None:
+        """Hand over `values`, what is not here by its key; they are let go of when they are committed."""
+
+        def bulk(txn: Txn) -> None:
+            for key, value in values.items():
+                txn.put(key, value)
+
+        job = Job(bulk, self._index, held_bytes, urgent=urgent, done=self._done)
         try:
             self._backing.writer.submit(job, wait=wait)
         except EdgeError as error:
             self._ended(error)
             raise
 
-    def _bulk(self, txn: Txn) -> None:
-        for each in self._parcels:
-            if not each.is_here:
-                txn.put(each.key, each.value)
-
     def _index(self, txn: Txn) -> None:
         self._lost, self._freed, self._replaced = [], [], False
-        catalog, blobs = self._backing.catalog, self._backing.catalog.blobs
-        sent = [each for each in self._parcels if not each.is_here]
+        catalog = self._backing.catalog
+        sent = [each for each in self._parcels if each.key not in self._spare]
         sizes = ((each.blob, each.row.size_bytes) for each in sent)
         catalog.check_room(txn, sizes, self._backing.settings.quota_bytes)
         ordinal = self._dag.rows.take_ordinals(txn, sum(len(each.placed) for each in sent))
@@ -160,18 +173,19 @@ class _Shipment:
         awaited = self._dag.waiting.any(txn)
         count = bytes_ = 0
         for each in self._parcels:
-            if each.is_here or txn.get(each.blob, db=blobs) is not None:
-                self._add_to(txn, each, now_ms)
-                continue
-            self._put_new(txn, each, ordinal, now_ms, awaited=awaited)
-            ordinal += len(each.placed)
-            count, bytes_ = count + 1, bytes_ + each.row.size_bytes
+            is_sent = each.key not in self._spare
+            if is_sent and self._put_new(txn, each, ordinal, now_ms, awaited=awaited):
+                ordinal += len(each.placed)
+                count, bytes_ = count + 1, bytes_ + each.row.size_bytes
+            else:
+                self._add_to(txn, each, now_ms, is_sent=is_sent)
         catalog.count_blobs(txn, count, bytes_)
 
-    def _put_new(self, txn: Txn, parcel: _Parcel, ordinal: int, now_ms: int, *, awaited: bool) -> None:
-        """A blob that nobody has yet, with what lies in it."""
+    def _put_new(self, txn: Txn, parcel: _Parcel, ordinal: int, now_ms: int, *, awaited: bool) -> bool:
+        """A blob that nobody has yet, with what lies in it; False, and nothing done, when somebody has."""
         catalog, rows = self._backing.catalog, self._dag.rows
-        txn.put(parcel.blob, parcel.blob_value, db=catalog.blobs)
+        if not txn.put(parcel.blob, parcel.blob_value, overwrite=False, db=catalog.blobs):
+            return False
         id_key = records.id_key(parcel.row.storage_id)
         txn.put(id_key, records.seal(id_key, parcel.blob), db=catalog.owners)
         told = parcel.file is None
@@ -185,19 +199,20 @@ class _Shipment:
                 self._dag.waiting.arrived(txn, each.multihash)
         if not told and parcel.file is not None:
             rows.put_file(txn, parcel.file, FileRow(parcel.blob, parcel.row.size_bytes), now_ms)
+        return True
 
-    def _add_to(self, txn: Txn, parcel: _Parcel, now_ms: int) -> None:
+    def _add_to(self, txn: Txn, parcel: _Parcel, now_ms: int, *, is_sent: bool) -> None:
         """A blob that somebody has put before, perhaps a moment ago: only what is known of it grows."""
         catalog, rows = self._backing.catalog, self._dag.rows
         held_by = Root.block(parcel.file or parcel.placed[0].multihash)
         size, now_s = parcel.row.size_bytes, self._backing.clock.now_s()
-        if not parcel.is_here:
+        if is_sent:
             admission = catalog.admit(
                 txn, parcel.blob, parcel.row, held_by, now_s, quota_bytes=0, account_quota_bytes=None
             )
             self._freed += admission.freed
             self._replaced = self._replaced or admission.replaced
-        elif not self._is_whole(txn, parcel.blob):
+        elif not is_whole_in(txn, catalog, parcel.blob):
             self._lost.append(parcel)
             return
         told = parcel.file is None
@@ -209,18 +224,6 @@ class _Shipment:
                 told = block is not None and block.blob == parcel.blob
         if not told and parcel.file is not None:
             rows.put_file(txn, parcel.file, FileRow(parcel.blob, size), now_ms)
-
-    def _is_whole(self, txn: Txn, blob: bytes) -> bool:
-        catalog = self._backing.catalog
-        try:
-            row = catalog.blob(txn, blob)
-        except BlobDamaged:
-            return False
-        return (
-            row is not None
-            and row.state is BlobState.PRESENT
-            and not catalog.damaged_segments(txn, row.storage_id)
-        )
 
     def _done(self, error: EdgeError | None) -> None:
         lost = {each.row.storage_id for each in self._lost}
@@ -241,5 +244,7 @@ class _Shipment:
         """What was here and went away meanwhile is sent after all."""
         if not self._lost:
             return
-        again = [replace(each, is_here=False) for each in self._lost]
-        _Shipment(self._store, self._landings, again).send(urgent=True, wait=False)
+        values = {each.key: self._spare[each.key] for each in self._lost}
+        held_bytes = sum(len(value) for value in values.values())
+        again = _Shipment(self._store, self._landings, self._lost, {})
+        again.send(values, held_bytes, urgent=True, wait=False)

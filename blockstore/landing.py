@@ -9,7 +9,7 @@ from typing import Final
 
 from blockstore import upper
 from blockstore.backing import Backing
-from blockstore.catalog import Admission
+from blockstore.catalog import Admission, Catalog
 from blockstore.doomed import clear_soon
 from blockstore.records import BlobRow, BlobState
 from blockstore.roots import Root
@@ -61,7 +61,7 @@ class Arrival:
 
 
 def submit_landing(backing: Backing, arrival: Arrival, landing: Landing, done: Done) -> None:
-    """Queue the commit that makes a blob visible; `done` is called on the writer thread."""
+    """Queue the commit that makes a blob visible; `done` is called on a thread of the writer."""
     storage_id = arrival.row.storage_id
     rows, early_failures = _submit_early_rows(backing, arrival)
     admitted: list[Admission] = []
@@ -146,14 +146,19 @@ def give_up(backing: Backing, storage_id: int) -> None:
 
 def is_whole(backing: Backing, root: bytes) -> bool:
     """Whether the blob is here and not known to be damaged."""
+    with backing.index.reading() as txn:
+        return is_whole_in(txn, backing.catalog, root)
+
+
+def is_whole_in(txn: Txn, catalog: Catalog, root: bytes) -> bool:
+    """The same within a transaction."""
     try:
-        with backing.index.reading() as txn:
-            row = backing.catalog.blob(txn, root)
-            return (
-                row is not None
-                and row.state is BlobState.PRESENT
-                and not backing.catalog.damaged_segments(txn, row.storage_id)
-            )
+        row = catalog.blob(txn, root)
+        return (
+            row is not None
+            and row.state is BlobState.PRESENT
+            and not catalog.damaged_segments(txn, row.storage_id)
+        )
     except BlobDamaged:
         return False
 

@@ -73,8 +73,10 @@ class Reader:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
         try:
             fd = os.open(path, flags)
-            with open(fd, "rb", buffering=0) as file:
-                return self._opened(file, path, os.fstat(fd), bundle)
+            try:
+                return self._opened(fd, path, bundle)
+            finally:
+                os.close(fd)
         except OSError as fault:
             raise walk.translated(fault, path) from None
 
@@ -117,18 +119,20 @@ class Reader:
         flat.finish_soon(made.cid)
         return made
 
-    def _opened(self, file: BinaryIO, path: str, found: os.stat_result, bundle: Bundle) -> FileMade:
+    def _opened(self, fd: int, path: str, bundle: Bundle) -> FileMade:
+        found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise UsageError("it was a file and is none any more", where=path, hint="add it again")
         attributes = self.keep.of(found.st_mode, found.st_mtime_ns)
         if found.st_size <= SEGMENT_BYTES:
-            data = _whole(file, found.st_size)
+            data = _whole(fd, found.st_size)
             if data is not None:
                 if len(data) < found.st_size:
                     self._note_change(path)
                 return self.data(data, attributes, bundle)
-        made = self.stream(file, path, attributes)
-        after = os.fstat(file.fileno())
+        with open(fd, "rb", buffering=0, closefd=False) as file:
+            made = self.stream(file, path, attributes)
+        after = os.fstat(fd)
         if (after.st_size, after.st_mtime_ns) != (made.size_bytes, found.st_mtime_ns):
             self._note_change(path)
         return made
@@ -137,18 +141,18 @@ class Reader:
         self.note(f"changed while it was read: {path} (what was read of it is stored)")
 
 
-def _whole(file: BinaryIO, size_bytes: int) -> bytearray | None:
+def _whole(fd: int, size_bytes: int) -> bytearray | None:
     """All of a small file, with room behind it; None, at its beginning again, when it has grown."""
     data = bytearray(size_bytes + 1 + SEAL_BYTES)
     got = 0
     with memoryview(data) as view:
         while got <= size_bytes:
-            more = os.readv(file.fileno(), [view[got : size_bytes + 1]])
+            more = os.readv(fd, [view[got : size_bytes + 1]])
             got += more
             if not more or got == size_bytes:  # short of one byte more: its end
                 break
     if got > size_bytes:
-        file.seek(0)
+        os.lseek(fd, 0, os.SEEK_SET)
         return None
     del data[got:]
     return data
