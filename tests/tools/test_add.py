@@ -165,9 +165,11 @@ def test_names_are_kept_byte_for_byte(edge: Edge, tmp_path: Path, data: Path, na
 
 
 def test_composed_and_decomposed_names_are_two_entries(edge: Edge, tmp_path: Path, data: Path) -> None:
-    (tmp_path / "é").write_bytes(b"1")
-    (tmp_path / "e\u0301").write_bytes(b"2")
-    root = edge("add", "-Q", tmp_path, "--no-hidden").out.decode().strip()
+    folder = tmp_path / "names"  # not where the store itself is
+    folder.mkdir()
+    (folder / "é").write_bytes(b"1")
+    (folder / "e\u0301").write_bytes(b"2")
+    root = edge("add", "-Q", folder).out.decode().strip()
     with Dag(data) as dag:
         assert [dag.bytes(root, each) for each in ("é", "e\u0301")] == [b"1", b"2"]
 
