@@ -38,9 +38,9 @@ class Pins:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._index = store.index
-        self._table = PinTable(store)
+        self.table = PinTable(store)
         self._turn = 0  # the account that was served last
-        self._noted = Noted(store.index, self._table)
+        self._noted = Noted(store.index, self.table)
 
     # Asking for pins
 
@@ -78,18 +78,18 @@ class Pins:
         self._store.dag.mark_store()
 
         def change(txn: Txn) -> None:
-            who = self._table.accounts.find(txn, account)
+            who = self.table.accounts.find(txn, account)
             self._refuse_at_quota(txn, who, quota_bytes, 0)
             with whole():
                 made[:] = self._new(txn, who, wishes, tokens)
-                self._table.insert(txn, who, Status.QUEUED, made)
+                self.table.insert(txn, who, Status.QUEUED, made)
 
         return change, made
 
     def _new(self, txn: Txn, account: Account, wishes: Sequence[Wish], tokens: bytes) -> list[Pin]:
         """Pins for wishes, and their origins on record."""
         now_s, made = self._index.now_s(), []
-        times = self._table.take_created(txn, now_s, len(wishes))
+        times = self.table.take_created(txn, now_s, len(wishes))
         for index, (created_ns, wish) in enumerate(zip(times, wishes, strict=True)):
             token = tokens[rows.TOKEN_BYTES * index :][: rows.TOKEN_BYTES]
             request_id = rows.request_id(created_ns, token)
@@ -123,16 +123,16 @@ class Pins:
 
         def change(txn: Txn) -> None:
             place, old = self._own(txn, account, request_id)
-            who = self._table.accounts.get(txn, place.account)
-            self._refuse_at_quota(txn, who, quota_bytes, self._table.freed_bytes(txn, place, old))
+            who = self.table.accounts.get(txn, place.account)
+            self._refuse_at_quota(txn, who, quota_bytes, self.table.freed_bytes(txn, place, old))
             with whole():
                 [new] = self._new(txn, who, [wish], token)
                 if old.status is Status.PINNED and old.wish.cid == wish.cid:
                     # all of it is here and was kept until this commit
                     sizes = replace(new, dag_bytes=old.dag_bytes, raw_bytes=old.raw_bytes)
                     new = replace(sizes, status=Status.PINNED)
-                self._table.insert(txn, who, new.status, [new])
-                self._table.delete(txn, place, old)
+                self.table.insert(txn, who, new.status, [new])
+                self.table.delete(txn, place, old)
                 made[:] = [new]
 
         return change, made
@@ -149,12 +149,12 @@ class Pins:
         def change(txn: Txn) -> None:
             place, pin = self._own(txn, account, request_id)
             with whole():
-                self._table.delete(txn, place, pin)
+                self.table.delete(txn, place, pin)
 
         return change
 
     def _own(self, txn: Txn, account: str, request_id: str) -> tuple[Place, Pin]:
-        found = self._table.find(txn, request_id)
+        found = self.table.find(txn, request_id)
         if found is None or found[1].account != account:
             raise NotFound("there is no pin with this request id", where=request_id[:64])
         return found
@@ -189,11 +189,11 @@ class Pins:
             counting = not search.is_counted
             step = search.step(txn, search.top, limit, counting=counting)
             count = step.count if counting else search.count(txn)
-        pins = [pin for _, pin in step.pins]
+        pins = step.pins
         while counting and step.top is not None and (is_exact or count <= limit):
             with self._index.reading() as txn:
                 step = search.step(txn, step.top, limit - len(pins), counting=True)
-            pins += (pin for _, pin in step.pins)
+            pins += step.pins
             count += step.count
         # a pin that came or went between two snapshots may be in one and not in the other
         return Page(max(count, len(pins)), tuple(pins))
@@ -209,22 +209,21 @@ class Pins:
         while search is not None and top is not None:
             with self._index.reading() as txn:
                 step = search.step(txn, top, STREAM_PAGE, counting=False)
-            for _, pin in step.pins:
-                yield pin
+            yield from step.pins
             top = step.top
 
     def _search(self, txn: Txn, account: str, wanted: Filter) -> Search | None:
         """None when nothing can match."""
-        number = self._table.accounts.number(txn, account)
+        number = self.table.accounts.number(txn, account)
         if number is None:
             return None
-        who = self._table.accounts.get(txn, number)
+        who = self.table.accounts.get(txn, number)
         low, high = 0, who.next_ordinal
         if wanted.after_ns is not None:
-            low = self._table.before(txn, who, wanted.after_ns + 1)
+            low = self.table.before(txn, who, wanted.after_ns + 1)
         if wanted.before_ns is not None:
-            high = self._table.before(txn, who, wanted.before_ns)
-        return Search(self._table, who, wanted, low, high) if low < high else None
+            high = self.table.before(txn, who, wanted.before_ns)
+        return Search(self.table, who, wanted, low, high) if low < high else None
 
     def _stream_all(self, wanted: Filter) -> Iterator[Pin]:
         before_ns = _NEVER_NS if wanted.before_ns is None else wanted.before_ns
@@ -232,11 +231,11 @@ class Pins:
         while True:
             page: list[Pin] = []
             with self._index.reading() as txn:
-                places = self._table.places_down(txn, wanted.after_ns, before_ns, STREAM_PAGE)
+                places = self.table.places_down(txn, wanted.after_ns, before_ns, STREAM_PAGE)
                 for before_ns, place in places:  # noqa: B007  the last one is where the next page begins
                     if place.account not in names:
-                        names[place.account] = self._table.accounts.get(txn, place.account).name
-                    pin = self._table.get(txn, place, names[place.account])
+                        names[place.account] = self.table.accounts.get(txn, place.account).name
+                    pin = self.table.get(txn, place, names[place.account])
                     if pin is not None and matches(pin, wanted):
                         page.append(pin)
             if not places:
@@ -246,8 +245,8 @@ class Pins:
     def usage(self, account: str) -> PinUsage:
         """What the account has, and the bytes its quota counts: roots it has pinned, and blobs it has put."""
         with self._index.reading() as txn:
-            who = self._table.accounts.find(txn, account)
-            count = self._table.statuses.count
+            who = self.table.accounts.find(txn, account)
+            count = self.table.statuses.count
             pins = {status: count(txn, who.number, status, 0, who.next_ordinal) for status in Status}
             return PinUsage(pins, who.bytes_ + self._index.account_bytes(txn, account))
 
@@ -259,11 +258,11 @@ class Pins:
         Accounts take turns, those with the fewest in `busy` first; oldest first within an account.
         """
         with self._index.reading() as txn:
-            held = [self._table.find(txn, request_id) for request_id in busy]
+            held = [self.table.find(txn, request_id) for request_id in busy]
             in_hand = {found[0] for found in held if found is not None}
-            places = self._table.queue.due(txn, now_s, limit, in_hand, self._turn)
+            places = self.table.queue.due(txn, now_s, limit, in_hand, self._turn)
             found = [
-                self._table.get(txn, place, self._table.accounts.get(txn, place.account).name)
+                self.table.get(txn, place, self.table.accounts.get(txn, place.account).name)
                 for place in places
             ]
         if places:
@@ -273,7 +272,7 @@ class Pins:
     def changes(self) -> int:
         """A number that is another one after pins were accepted, replaced or removed; 3 us. Any process."""
         with self._index.reading() as txn:
-            return self._table.changes(txn)
+            return self.table.changes(txn)
 
     def begin(self, request_id: str) -> Pin | None:
         """Mark as pinning; None when it was removed meanwhile, or needs nothing any more."""
@@ -285,7 +284,7 @@ class Pins:
         Not waited for: it is written with the next commit, at the latest after `store.linger_s`.
         """
         with self._index.reading() as txn:
-            found = self._table.find(txn, request_id)
+            found = self.table.find(txn, request_id)
         if found is None or found[1].status not in _OPEN:
             return False
         self._noted.note(found[0], rows.work_value(found[0].key, progress, cursor))
@@ -294,8 +293,8 @@ class Pins:
     def cursor(self, request_id: str) -> bytes:
         """What `progress` kept last; empty when nothing."""
         with self._index.reading() as txn:
-            found = self._table.find(txn, request_id)
-            return b"" if found is None else self._table.work(txn, found[0])
+            found = self.table.find(txn, request_id)
+            return b"" if found is None else self.table.work(txn, found[0])
 
     def pinned(
         self, request_id: str, dag_bytes: int, raw_bytes: int, *, quota_bytes: int | None = None
@@ -305,8 +304,8 @@ class Pins:
         def refuse(txn: Txn, place: Place, pin: Pin) -> None:
             if quota_bytes is None:
                 return
-            more = self._table.added_bytes(txn, place, pin, dag_bytes)
-            used = self._table.accounts.get(txn, place.account).bytes_
+            more = self.table.added_bytes(txn, place, pin, dag_bytes)
+            used = self.table.accounts.get(txn, place.account).bytes_
             used += self._index.account_bytes(txn, pin.account)
             if used + more > quota_bytes:
                 raise QuotaExceeded(
@@ -350,7 +349,7 @@ class Pins:
 
         def change(txn: Txn) -> None:
             moved.clear()
-            found = self._table.find(txn, request_id)
+            found = self.table.find(txn, request_id)
             if found is None or found[1].status not in _OPEN:
                 return
             place, old = found
@@ -358,7 +357,7 @@ class Pins:
                 refuse(txn, place, old)
             new = become(old)
             with whole():
-                self._table.update(txn, place, old, new)
+                self.table.update(txn, place, old, new)
             moved.append(new)
 
         self._index.change(change, frees=True)
@@ -367,17 +366,17 @@ class Pins:
     def expire(self, now_s: float, limit: int) -> int:
         """Remove pins whose time is over, at most `limit`; how many. Without a commit when there are none."""
         with self._index.reading() as txn:
-            if not self._table.expiry.over(txn, now_s, 1):
+            if not self.table.expiry.over(txn, now_s, 1):
                 return 0
         count = [0]
 
         def change(txn: Txn) -> None:
             with whole():
-                places = self._table.expiry.over(txn, now_s, limit)
+                places = self.table.expiry.over(txn, now_s, limit)
                 for place in places:
-                    pin = self._table.get(txn, place, self._table.accounts.get(txn, place.account).name)
+                    pin = self.table.get(txn, place, self.table.accounts.get(txn, place.account).name)
                     if pin is not None:
-                        self._table.delete(txn, place, pin)
+                        self.table.delete(txn, place, pin)
             count[0] = len(places)
 
         self._index.change(change, frees=True)

@@ -7,7 +7,7 @@ the cost of every list: 3 us.
 import math
 import struct
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from xxhash import xxh3_64_intdigest
 
@@ -40,6 +40,10 @@ _NO_NAME: Final = 0xFFFF
 _ATTEMPTS_MAX: Final = 0xFFFF
 _STATUSES: Final = (None, Status.QUEUED, Status.PINNING, Status.PINNED, Status.FAILED)
 STATUS_NUMBERS: Final = {status: number for number, status in enumerate(_STATUSES) if status is not None}
+_PINNING: Final = STATUS_NUMBERS[Status.PINNING]
+_NEVER: Final = math.inf
+_HEAD_BYTES: Final = _HEAD.size
+_ROW_BYTES_MIN: Final = _HEAD.size + _CHECK.size
 _NOTHING_DONE: Final = Progress()
 _ID_CHARS: Final = 32
 
@@ -161,43 +165,64 @@ def pin_value(key: bytes, pin: Pin) -> bytes:
     return records.seal(key, head + wish.cid.raw + name + details + more)
 
 
+class _OpenWish:
+    """`Wish` while it is being read: a frozen class pays 90 ns for each field it is made with."""
+
+    __slots__ = Wish.__slots__
+
+
+class _OpenPin:
+    """`Pin` while it is being read."""
+
+    __slots__ = Pin.__slots__
+
+
 def pin_row(account: str, key: bytes, value: bytes) -> Pin:
-    """Read a row of `pins`; how far the walk is comes from another one. Raises BlobDamaged."""
-    if len(value) < _HEAD.size + 8 or xxh3_64_intdigest(key + value[:-8]) != _CHECK.unpack(value[-8:])[0]:
+    """Read a row of `pins`; how far the walk is comes from another one. Raises BlobDamaged.
+
+    The inner loop of every list: 2 us, where making the frozen values by their names takes 2 more.
+    """
+    if len(value) < _ROW_BYTES_MIN or xxh3_64_intdigest(key + value[:-8]) != _CHECK.unpack(value[-8:])[0]:
         raise BlobDamaged("a pin row does not match its checksum", where=key.hex())
+    wish: Any = _OpenWish()
+    pin: Any = _OpenPin()
     (
-        _, status, attempts, created_ns, token, dag, raw, next_try_s, expires_s,
+        _, status, pin.attempts, created_ns, token, dag, raw, pin.next_try_s, expires_s,
         cid_size, name_size, details_size, more_size,
     ) = _HEAD.unpack_from(value)  # fmt: skip
-    end = _HEAD.size + cid_size
-    cid = Cid.from_bytes(value[_HEAD.size : end])
-    name = None
-    if name_size != _NO_NAME:
-        name = value[end : end + name_size].decode()
+    end = _HEAD_BYTES + cid_size
+    wish.cid = Cid.from_bytes(value[_HEAD_BYTES:end])
+    if name_size == _NO_NAME:
+        wish.name = None
+    else:
+        wish.name = value[end : end + name_size].decode()
         end += name_size
-    details = ""
     if details_size:
-        details = value[end : end + details_size].decode()
+        pin.details = value[end : end + details_size].decode()
         end += details_size
-    origins, meta = _read_more(value, end) if more_size else ((), {})
-    return Pin(
-        (_CREATED.pack(created_ns) + token).hex(),  # `request_id`, without the call
-        account,
-        created_ns,
-        _STATUSES[status],  # type: ignore[arg-type]
-        Wish(cid, name, origins, meta, None if expires_s == math.inf else expires_s),
-        details,
-        None if dag == _UNKNOWN else dag,
-        None if raw == _UNKNOWN else raw,
-        _NOTHING_DONE,
-        attempts,
-        next_try_s,
-    )
+    else:
+        pin.details = ""
+    if more_size:
+        wish.origins, wish.meta = _read_more(value, end)
+    else:
+        wish.origins, wish.meta = (), {}
+    wish.expires_s = None if expires_s == _NEVER else expires_s
+    wish.__class__ = Wish
+    pin.request_id = (_CREATED.pack(created_ns) + token).hex()  # `request_id`, without the call
+    pin.account = account
+    pin.created_ns = created_ns
+    pin.status = _STATUSES[status]
+    pin.wish = wish
+    pin.dag_bytes = None if dag == _UNKNOWN else dag
+    pin.raw_bytes = None if raw == _UNKNOWN else raw
+    pin.progress = _NOTHING_DONE
+    pin.__class__ = Pin
+    return pin  # type: ignore[no-any-return]
 
 
 def is_open(value: bytes) -> bool:
     """Whether a pin is queued or pinning, from its row; the row is not checked."""
-    return value[1] <= STATUS_NUMBERS[Status.PINNING]
+    return value[1] <= _PINNING
 
 
 def created_ns_of(value: bytes) -> int:
@@ -253,6 +278,7 @@ def with_progress(pin: Pin, value: bytes | None, key: bytes) -> Pin:
         return pin
 
 
-def may_have_work(pin: Pin) -> bool:
-    """Whether a row of `pinwork` is worth looking for."""
-    return pin.status is Status.PINNING or (pin.status is not Status.PINNED and pin.attempts > 0)
+def may_have_work(value: bytes) -> bool:
+    """Whether a row of `pinwork` is worth looking for, from a pin's row: fetched now, or tried before."""
+    status = value[1]
+    return status == _PINNING or (status < _PINNING and value[2:4] != b"\0\0")

@@ -29,7 +29,7 @@ Buckets: TypeAlias = Iterator[tuple[int, int]]
 class Step:
     """What a step found, newest first; how many it counted; where to go on, None at the end."""
 
-    pins: list[tuple[int, Pin]]
+    pins: list[Pin]
     count: int
     top: int | None
 
@@ -65,8 +65,8 @@ class Search:
     def step(self, txn: Txn, top: int, limit: int, *, counting: bool) -> Step:
         """The next `limit` pins below ordinal `top`; `counting`: and go on behind them."""
         if not self._conditions:
-            pins = self._table.down(txn, self._account, self._low, top, limit)
-            return Step(pins, len(pins), pins[-1][0] if pins and len(pins) == limit else None)
+            pins, lowest = self._table.down(txn, self._account, self._low, top, limit)
+            return Step(pins, len(pins), lowest if len(pins) == limit and lowest > self._low else None)
         first, *others = self._conditions
         pins, count = [], 0
         for seen, (bucket, found) in enumerate(first.below(txn, (top - 1) >> BUCKET_BITS)):
@@ -81,9 +81,9 @@ class Search:
                 bits &= each.bits(txn, bucket)
             if bits:
                 count += bits.bit_count()
-                pins += self._pins(txn, bucket, bits, limit - len(pins))
+                lowest = self._read(txn, bucket, bits, limit, pins)
                 if len(pins) >= limit and not counting:
-                    return Step(pins, count, pins[-1][0] if pins else None)
+                    return Step(pins, count, lowest)
         return Step(pins, count, None)
 
     def _within(self, bucket: int, top: int) -> int:
@@ -91,18 +91,17 @@ class Search:
         bits = EVERY if top >= start + BUCKET else (1 << (top - start)) - 1
         return bits >> (self._low - start) << (self._low - start) if self._low > start else bits
 
-    def _pins(self, txn: Txn, bucket: int, bits: int, limit: int) -> list[tuple[int, Pin]]:
-        found: list[tuple[int, Pin]] = []
-        if limit <= 0:
-            return found
+    def _read(self, txn: Txn, bucket: int, bits: int, limit: int, pins: list[Pin]) -> int:
+        """Read the pins of a bucket onto `pins` until there are `limit`; returns the last ordinal."""
+        ordinal = bucket << BUCKET_BITS
         for slot in bitmaps.slots_down(bits):
+            if len(pins) >= limit:
+                break
             ordinal = (bucket << BUCKET_BITS) + slot
             pin = self._table.get(txn, Place(self._account.number, ordinal), self._account.name)
             if pin is not None:
-                found.append((ordinal, pin))
-            if len(found) == limit:
-                break
-        return found
+                pins.append(pin)
+        return ordinal
 
     # Which conditions, and in which order
 

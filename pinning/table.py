@@ -8,6 +8,7 @@ middle of one ends the whole transaction (`Torn`), because half a change must no
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from blockstore import Root, Store, records
@@ -65,27 +66,28 @@ class PinTable:
         """A pin by its place, with how far its walk is; `account`: the name. About 5 us."""
         key = place.key
         value = txn.get(key, db=self._pins)
-        return None if value is None else self._with_work(txn, key, rows.pin_row(account, key, value))
+        if value is None:
+            return None
+        pin = rows.pin_row(account, key, value)
+        return self._with_work(txn, key, pin) if rows.may_have_work(value) else pin
 
     def _with_work(self, txn: Txn, key: bytes, pin: Pin) -> Pin:
-        if not rows.may_have_work(pin):
-            return pin
         return rows.with_progress(pin, txn.get(key, db=self._work), key)
 
-    def down(self, txn: Txn, account: Account, low: int, high: int, limit: int) -> list[tuple[int, Pin]]:
-        """The newest `limit` pins with ordinals in [low, high). About 4 us each."""
+    def down(self, txn: Txn, account: Account, low: int, high: int, limit: int) -> tuple[list[Pin], int]:
+        """The newest `limit` pins with ordinals in [low, high), and the lowest of theirs. About 3 us each."""
         cursor = txn.cursor(self._pins)
         first = Place(account.number, low).key
-        found: list[tuple[int, Pin]] = []
+        found: list[Pin] = []
         if not (cursor.prev() if cursor.set_range(Place(account.number, high).key) else cursor.last()):
-            return found
-        name, read = account.name, rows.pin_row
-        for key, value in cursor.iterprev():
-            if key < first or len(found) == limit:
-                break
+            return found, low
+        name, read, may_have_work = account.name, rows.pin_row, rows.may_have_work
+        for key, value in islice(cursor.iterprev(), limit):
+            if key < first:
+                return found, low
             pin = read(name, key, value)
-            found.append((int.from_bytes(key[4:], "big"), self._with_work(txn, key, pin)))
-        return found
+            found.append(self._with_work(txn, key, pin) if may_have_work(value) else pin)
+        return found, rows.place_of(key).ordinal
 
     def before(self, txn: Txn, account: Account, created_ns: int) -> int:
         """The ordinal that divides an account's pins: created before `created_ns`, and not. About 30 us."""
