@@ -86,7 +86,7 @@ def test_programs_that_tests_need_are_installed_by_the_continuous_build() -> Non
     }
     build = (ROOT / ".ci" / "run").read_text()
     installed = set(re.findall(r"^need ([\w.-]+) ", build, re.MULTILINE))
-    installed |= {"ipfs"} if "\ntests/conformance/peers\n" in build else set()
+    installed |= {"ipfs", "schemathesis"} if "\ntests/conformance/peers\n" in build else set()
     assert wanted <= installed, f"add to .ci/run: {sorted(wanted - installed)}"
 
 

