@@ -8,9 +8,12 @@ import json
 import sys
 from collections.abc import Callable
 
-from tests.faults import store_rounds
+from tests.faults import pin_rounds, store_rounds
 
-SUITES: dict[str, Callable[[int, int], list[str]]] = {"store": store_rounds.run}
+SUITES: dict[str, Callable[[int, int], list[str]]] = {
+    "store": store_rounds.run,
+    "pin": pin_rounds.run,
+}
 
 
 def main(arguments: list[str]) -> int:

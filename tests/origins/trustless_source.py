@@ -209,6 +209,8 @@ async def serving(source: Source, host: str = "127.0.0.1") -> AsyncIterator[Sour
     finally:
         source.go_on.set()
         server.close()
+        source.hang_up()
+        await asyncio.sleep(0)
 
 
 @contextmanager
