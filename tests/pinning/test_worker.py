@@ -11,11 +11,13 @@ from content import dag_cbor
 from content.block import Block
 from content.cid import DAG_CBOR, RAW, Cid
 from origins import trustless
-from pinning.pin import Status
+from pinning.pin import Status, Wish
+from pinning.walk import Walk
 from runtime.errors import NotFound
 from tests.origins.fetching import Fetching, run
 from tests.origins.trustless_source import Asked, Response, Source, serving
 from tests.pinning.dags import Held, random_dag, tree
+from tests.pinning.fake_work import FakeWork
 from tests.pinning.working import FakeRetrieval, lacking, working
 
 pytestmark = pytest.mark.timeout(120)
@@ -422,6 +424,31 @@ def test_progress_is_persisted_and_a_worker_that_starts_anew_goes_on(
             async with working(tmp_path / "d", source, work=work) as here:
                 (pin,) = await here.ended(request_id)
                 assert (pin.status, pin.dag_bytes) == (Status.PINNED, DAG_BYTES)
+
+    run(test())
+
+
+def test_a_cursor_is_no_proof_that_what_is_before_it_is_still_here(tmp_path: Path) -> None:
+    """A block that went while the worker was down lacks, although the cursor is behind it."""
+    leaves = [single(f"leaf {index}") for index in range(5)]
+    root = Block.sealed(DAG_CBOR, dag_cbor.encode([leaf.cid for leaf in leaves]))
+    walk = Walk(root.cid, 100)
+    walk.passed(1)
+    walk.receive(root.data)
+    for index, leaf in enumerate(leaves[:3]):
+        walk.passed(2 + index)
+        walk.found(len(leaf.data))
+
+    async def test() -> None:
+        work = FakeWork()
+        request_id = work.add("alice", Wish(root.cid)).request_id
+        work.cursors[request_id] = walk.cursor()
+        async with working(tmp_path / "d", retrieval=lambda here: None, work=work, run=False) as here:
+            here.here.dag.put([root, *leaves[1:]])
+            here.go()
+            (pin,) = await here.ended(request_id)
+            assert pin.status is Status.FAILED
+            assert str(leaves[0].cid) in pin.details
 
     run(test())
 

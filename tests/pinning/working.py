@@ -72,6 +72,18 @@ class Working:
         self.quotas = FakeQuotas(self.work)
         means = Means(here.store, self.work, settings, SystemClock(), retrieval, sources)
         self.worker = PinWorker(means, self.quotas)
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def go(self) -> None:
+        """Let the worker run."""
+        self._task = asyncio.create_task(self.worker.run(self._stopping))
+
+    async def stop(self) -> None:
+        """End it."""
+        self._stopping.set()
+        if self._task is not None:
+            await self._task
 
     def add(self, cid: Cid, account: str = "alice", **wish: Any) -> str:
         """Pin; the request id."""
@@ -101,19 +113,19 @@ async def working(
     retrieval: Callable[[Fetching], Retrieval | None] | None = None,
     sources: Sources | None = None,
     work: FakeWork | None = None,
+    run: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Working]:
-    """A worker that runs; `retrieval` None: over `gateways`."""
+    """A worker, which runs unless told otherwise; `retrieval` None: over `gateways`."""
     async with fetching(data, *gateways) as here:
         found = here.fetcher if retrieval is None else retrieval(here)
         made = Working(here, work or FakeWork(), found, sources, PinSettings(**{**QUICK, **settings}))
-        stopping = asyncio.Event()
-        task = asyncio.create_task(made.worker.run(stopping))
+        if run:
+            made.go()
         try:
             yield made
         finally:
-            stopping.set()
-            await task
+            await made.stop()
 
 
 def lacking(here: Fetching, held: Held) -> list[Cid]:
