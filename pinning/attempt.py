@@ -63,6 +63,7 @@ class Attempt:
         self.quota = Quota()
         self._also = gateways_of(pin.wish.origins)
         self._noted_s = means.clock.tick_s()
+        self._interval_s = _PROGRESS_S
         self._asked: set[bytes] = set()
         self._origins_asked = asyncio.Lock()
         self._origins: bool | None = (
@@ -71,7 +72,7 @@ class Attempt:
 
     def look_again(self) -> None:
         """Ask soon whether the pin is still wanted."""
-        self._noted_s = float("-inf")
+        self._interval_s = _LOOK_S
 
     async def run(self) -> Whole | None:
         """What is here in the end; None when the pin was removed meanwhile.
@@ -132,9 +133,10 @@ class Attempt:
     async def _note(self, here: HereWalk) -> bool:
         """Persist the progress now and again; False when the pin is gone."""
         means, walk = self._means, here.walk
-        if means.clock.tick_s() - self._noted_s < _PROGRESS_S:
+        now_s = means.clock.tick_s()
+        if now_s - self._noted_s < self._interval_s:
             return True
-        self._noted_s = means.clock.tick_s()
+        self._noted_s, self._interval_s = now_s, _PROGRESS_S
         progress = Progress(walk.blocks, walk.bytes_, walk.links_waiting)
         return await asyncio.to_thread(means.work.progress, self._pin.request_id, progress, walk.cursor())
 

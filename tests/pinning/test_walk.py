@@ -1,6 +1,7 @@
 """The walk as a value: what it passes, counts and wants, and how it goes on from a cursor."""
 
 import random
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -214,6 +215,31 @@ def test_a_block_that_is_not_of_its_codec_is_refused() -> None:
     bad = Block.sealed(DAG_CBOR, b"\xff\xff")
     with pytest.raises(BadRequest):
         go(Walk(bad.cid, ANY), {bad.cid.multihash: bad})
+
+
+def test_memory_grows_with_the_path_and_a_bit_a_block() -> None:
+    """Twenty thousand leaves below forty nodes: 2 MB of them if all were remembered."""
+    leaves = [Block.sealed(RAW, f"{leaf}".encode()).cid for leaf in range(500)]
+    node = Block.sealed(DAG_CBOR, dag_cbor.encode(list(leaves)))
+    root = Block.sealed(DAG_CBOR, dag_cbor.encode([node.cid] * 40))
+    walk = Walk(root.cid, ANY)
+    walk.passed(0)
+    walk.receive(root.data)
+    ordinal = 0
+    tracemalloc.start()
+    try:
+        while walk.at is not None:
+            ordinal += 1  # as if each of them were another block
+            assert not walk.passed(ordinal)
+            if walk.has_links():
+                walk.receive(node.data)
+            else:
+                walk.found(1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert walk.blocks == 1 + 40 * 501
+    assert peak < 500_000
 
 
 def test_a_chain_of_diamonds_takes_one_step_a_link() -> None:
