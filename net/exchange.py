@@ -12,7 +12,7 @@ Made by `net.connection`.
 """
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 from net.answer import Answer, Hit
 from net.http1 import Request
@@ -23,6 +23,10 @@ from net.response import CONTINUE
 from net.serving import LOG, Serving
 from net.wire import Wire
 from runtime.errors import EdgeError, SourceTimeout
+
+# libuv drops its watch of a socket that was reset and tells nobody: while a handler waits for a body it is
+# looked at, or an upload that could be resumed stays locked by a client that is gone
+_LOOK_S: Final = 1.0
 
 
 class Line(Protocol):
@@ -49,6 +53,7 @@ class Exchange:
     """A request in progress. `request` is None when its head could not be understood."""
 
     __slots__ = (
+        "_body_due_s",
         "_closed",
         "_line",
         "_mark",
@@ -75,6 +80,7 @@ class Exchange:
         self._out: Outgoing | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._mark = 0
+        self._body_due_s = 0.0
         self._closed = False
 
     # ---- asking the app
@@ -154,7 +160,8 @@ class Exchange:
             return
         self._wire.read(True)
         if incoming.wanted:
-            self._line.wait(incoming.due_s(now_s, limits.body_idle_s, limits.progress_bytes) - now_s)
+            self._body_due_s = incoming.due_s(now_s, limits.body_idle_s, limits.progress_bytes)
+            self._line.wait(min(_LOOK_S, self._body_due_s - now_s))
 
     def _say_continue(self) -> None:
         if self._closed or not self._wire.say(CONTINUE):
@@ -282,6 +289,9 @@ class Exchange:
             self._line.abort()
             return
         if incoming is not None and incoming.wanted and not incoming.broken:
+            if self._serving.now_s < self._body_due_s:
+                self._look()
+                return
             meter.count("timeout_body")
             incoming.fail(Refused(408, "the request body did not arrive in time"))
         elif self._task is not None:
@@ -289,6 +299,12 @@ class Exchange:
             self.keep_alive = False
             self._task.cancel()
         self._line.wait(self._serving.limits.answer_s)
+
+    def _look(self) -> None:
+        """See whether the client is still there; in the end its body is overdue all the same."""
+        self._wire.look()
+        if not self._closed and self.incoming is not None and self.incoming.wanted:
+            self._line.wait(min(_LOOK_S, self._body_due_s - self._serving.now_s))
 
     def cut(self) -> None:
         """The connection has ended: account for what left, stop the handler."""

@@ -65,6 +65,11 @@ class Wire:
             self._loop.remove_reader(self._sock)
             self._reading = False
 
+    def look(self) -> None:
+        """Read at once what came, or meet that the connection broke, if reading is wanted."""
+        if self._reading:
+            self._on_readable()
+
     def write(self, wanted: bool) -> None:
         """Whether to be told that the kernel takes bytes again."""
         if wanted and not self._writing:

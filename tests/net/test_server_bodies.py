@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 
 import pytest
 
@@ -49,6 +51,37 @@ def test_a_chunked_body_reaches_the_handler(size: int) -> None:
             assert (await client.response()).body == data
             assert (await client.response()).body == b""
             await sending
+
+    run(main())
+
+
+def test_a_client_that_vanishes_in_its_body_is_noticed_soon() -> None:
+    """uvloop tells nobody of a reset behind data; the body's own time limit is far longer."""
+
+    async def main() -> None:
+        reached, ended = asyncio.Event(), asyncio.Event()
+
+        async def waiting(_: Request, body: BodyReader) -> Answer:
+            try:
+                async for _piece in body:
+                    reached.set()
+            finally:
+                ended.set()
+            return Answer(200)
+
+        async with served(MemoryApp(handlers={"/": waiting})) as server:
+            client = socket.create_connection(server.address)
+            client.sendall(put("/", "Content-Length: 1000000") + b"x" * 10)
+            await reached.wait()
+            client.sendall(b"x" * 100_000)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            started = server.clock.now
+            while not ended.is_set() or server.listener.connections:
+                await asyncio.sleep(0.001)
+                assert server.clock.now < started + 5, "nobody noticed for 5 s"
+                server.clock.now += 0.01
+                server.listener.tick()
 
     run(main())
 
