@@ -17,6 +17,7 @@ from blockstore import records
 from blockstore.backing import Backing
 from blockstore.blob import Blob
 from blockstore.block_rows import BlockRow, BlockRows
+from blockstore.block_slice import Slice
 from blockstore.doomed import clear_soon
 from blockstore.health import handle
 from blockstore.ingest import Ingest
@@ -35,27 +36,6 @@ _PAGE: Final = 256
 _SECOND_MS: Final = 1000
 _OWNER_MAX: Final = 255
 _FRAGMENT: Final = "fragment"
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A block as bytes [start, stop) of a blob between `prefix` and `suffix`."""
-
-    blob: Blob
-    start: int
-    stop: int
-    prefix: bytes
-    suffix: bytes
-
-    @property
-    def size_bytes(self) -> int:
-        """Length of the block."""
-        return len(self.prefix) + self.stop - self.start + len(self.suffix)
-
-    def read(self) -> bytes:
-        """The block's bytes, copied and checked. Raises as `Blob.lend` does."""
-        data = self.blob.read(self.start, self.stop)
-        return self.prefix + data + self.suffix if self.prefix or self.suffix else data
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +106,22 @@ class Dag:
         return handle(self._backing, root, row, catalog.damaged_segments(txn, row.storage_id))
 
     def has(self, cid: Cid) -> bool:
-        """Whether the block can be read."""
-        return cid.is_identity or self.slice(cid) is not None
+        """Whether the block can be read, as far as is known: not where its bytes are in quarantine."""
+        if cid.is_identity:
+            return True
+        try:
+            found = self.slice(cid)
+        except BlobDamaged:
+            return False  # a row that cannot be read: put again, it is written anew
+        return found is not None and not found.is_damaged
+
+    def is_known(self, cid: Cid) -> bool:
+        """Whether the block is on record, whether its bytes can be read or not."""
+        try:
+            with self._backing.index.reading() as txn:
+                return self.rows.block(txn, cid.multihash) is not None
+        except BlobDamaged:
+            return True
 
     def size(self, cid: Cid) -> int | None:
         """Length of a block, None when it is not here."""
@@ -147,6 +141,24 @@ class Dag:
             if found is not None and found.start == 0 and found.stop == found.blob.size_bytes:
                 return found.blob
         return None
+
+    def whole_file(self, cid: Cid) -> Blob | None:
+        """As `file`; None also where some of it is in quarantine."""
+        try:
+            blob = self.file(cid)
+        except BlobDamaged:
+            return None
+        return None if blob is None or blob.damaged_segments else blob
+
+    def is_evicted(self, blob: bytes) -> bool:
+        """Whether a blob is known here and its bytes were let go of."""
+        with self._backing.index.reading() as txn:
+            row = self._backing.catalog.blob(txn, blob)
+        return row is not None and row.state is BlobState.EVICTED
+
+    def settle(self) -> None:
+        """Return when damage that was found until now is on record."""
+        self._backing.writer.run()
 
     def whole_names(self, blob: bytes) -> list[bytes]:
         """Multihashes of all files and blocks that are the whole of a blob."""

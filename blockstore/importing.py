@@ -117,7 +117,7 @@ class Importing:
             self._run = None
 
     def _begin_run(self, block: Block, parts: tuple[tuple[Cid, int], ...], *, new: bool) -> None:
-        if self._dag.file(block.cid) is not None:
+        if self._dag.whole_file(block.cid) is not None:
             return
         if not new:  # its leaves may be here too: what is missing comes alone, and `finish` joins it
             self._unfinished[block.cid.multihash] = block.cid
@@ -150,7 +150,7 @@ def flatten(dag: Dag, cid: Cid) -> bool:
 
     A file that lacks a block is looked at again when that block comes (`blockstore.waiting`).
     """
-    if cid.codec != codecs.DAG_PB or dag.file(cid) is not None:
+    if cid.codec != codecs.DAG_PB or dag.whole_file(cid) is not None:
         return False
     return _flatten_all(dag, Landings(), [cid]) == 1
 
@@ -170,7 +170,7 @@ def flatten_woken(dag: Dag) -> int:
 
 def _flatten_all(dag: Dag, landings: Landings, files: Sequence[Cid]) -> int:
     lacking: list[tuple[bytes, bytes]] = []
-    made = sum(_flatten(dag, landings, cid, lacking) for cid in files if dag.file(cid) is None)
+    made = sum(_flatten(dag, landings, cid, lacking) for cid in files if dag.whole_file(cid) is None)
     landings.wait()
     dag.wait_for(lacking)
     return made

@@ -40,7 +40,9 @@ def frame(cid: Cid, block_bytes: int) -> bytes:
 class CarReader:
     """Reads one CAR, fed at any split. After an error it is of no more use."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, padded: bool = False) -> None:
+        """`padded`: zeros may follow the last section, as in a Filecoin piece."""
+        self._padded, self._in_padding = padded, False
         self._held = bytearray()
         self._at = 0  # of the stream, for messages
         self._skip = 0
@@ -101,7 +103,7 @@ class CarReader:
             self._held.clear()
             return None
         held = self._held
-        if not held:
+        if not held or (self._padded and self.roots is not None and self._is_padding()):
             return None
         length = shift = index = 0
         while True:
@@ -119,6 +121,16 @@ class CarReader:
             raise _broken("a length is not in its shortest form", self._at)
         self._check_length(length, index)
         return (index, index + length) if len(held) >= index + length else None
+
+    def _is_padding(self) -> bool:
+        """Whether the sections are over and zeros follow; drops those that are held."""
+        self._in_padding = self._in_padding or self._held[0] == 0
+        if self._in_padding:
+            if self._held.count(0) != len(self._held):
+                raise _broken("something else than zeros follows its last section", self._at)
+            self._at += len(self._held)
+            self._held.clear()
+        return self._in_padding
 
     def _check_length(self, length: int, index: int) -> None:
         if length == 0:

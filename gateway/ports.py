@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from blockstore import Blob
-from blockstore.dag import Slice
+from blockstore.block_slice import Slice
 from content.cid import Cid
 
 

@@ -16,6 +16,17 @@ UseFile = Callable[[int, int, int], int]
 """As `Use`, of bytes that lie in a file: its descriptor, the offset of the first, and how many."""
 
 
+class Wait(Exception):
+    """Raised by `Piece.lend` when its bytes can be had after `wait()`: it is asked again then.
+
+    An exception of `wait` breaks the response off.
+    """
+
+    def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
+        super().__init__("the bytes are on their way")
+        self.wait = wait
+
+
 class Piece(Protocol):
     """A stretch of body whose bytes are read only at the moment they are sent."""
 
@@ -29,7 +40,7 @@ class Piece(Protocol):
 
         Where they lie in a file and `use_file` is given, that is called instead. At least one byte is
         offered when `start < size_bytes`. Returns what was returned.
-        Any exception breaks the response off: the client never sees a clean end.
+        Any exception but `Wait` breaks the response off: the client never sees a clean end.
         """
         ...
 
@@ -76,7 +87,7 @@ class Hit:
     `lend(start, stop, use, use_file)`: offer exactly the bytes [start, stop) of the body to `use`, or
     where they lie in a file to `use_file` if there is one, and then more if there is more; the server
     never asks across a multiple of `stride_bytes` (a store keeps 256 KiB to a segment). With
-    `size_bytes` 0 it is not called.
+    `size_bytes` 0 it is not called. `otherwise`: makes the piece that takes over where `lend` failed.
     """
 
     head: bytes
@@ -84,3 +95,4 @@ class Hit:
     lend: Callable[[int, int, Use, UseFile | None], int]
     kind: str = "blob"
     stride_bytes: int = 262144
+    otherwise: Callable[[], Piece] | None = None

@@ -212,7 +212,7 @@ class Connection:
             else:
                 taken = self._send_first(b"")
         except Exception as error:  # noqa: BLE001  # whatever a body raises
-            if self._hit_taken:
+            if self._hit_taken or hit.otherwise is not None:
                 self._exchange_for(data).go_on(hit, head, self._hit_taken)
             else:  # before a byte left: an error answer can be given
                 self._exchange_for(data).fail(error)

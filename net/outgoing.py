@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum, auto
 from typing import Final
 
-from net.answer import Answer, Hit, Pause, Piece, Use, UseFile
+from net.answer import Answer, Hit, Pause, Piece, Use, UseFile, Wait
 from net.http1 import Request
 from net.response import LAST_CHUNK, Framing, Opening, framing, head, length_of
+from runtime.errors import EdgeError
 
 Part = bytes | memoryview
 SendMsg = Callable[[Sequence[Part]], int]
@@ -48,17 +49,25 @@ class Pumped(Enum):
 class HitPiece:
     """A hit's body as a `Piece`."""
 
-    __slots__ = ("_hit", "size_bytes")
+    __slots__ = ("_hit", "_other", "size_bytes")
 
     def __init__(self, hit: Hit) -> None:
         self._hit = hit
+        self._other: Piece | None = None
         self.size_bytes = hit.size_bytes
 
     def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
         """See `Piece.lend`; one stride at a time."""
         hit = self._hit
-        stop = start - start % hit.stride_bytes + hit.stride_bytes
-        return hit.lend(start, min(stop, hit.size_bytes), use, use_file)
+        if self._other is None:
+            stop = start - start % hit.stride_bytes + hit.stride_bytes
+            try:
+                return hit.lend(start, min(stop, hit.size_bytes), use, use_file)
+            except EdgeError:
+                if hit.otherwise is None:
+                    raise
+                self._other = hit.otherwise()
+        return self._other.lend(start, use, use_file)
 
 
 class Outgoing:
@@ -155,7 +164,7 @@ class Outgoing:
         while self.taken_bytes < stop:
             self._fill()
             piece = self._piece
-            if piece is not None:
+            if piece is not None and self.pause is None:
                 self._lend(piece)
             elif self._parts and (self.taken_bytes or self.pause is None):
                 self.took(self._put(self._parts))
@@ -175,8 +184,12 @@ class Outgoing:
             close()
 
     def _lend(self, piece: Piece) -> None:
-        piece.lend(self._offset, self._offer, self._offer_file if self._send_file else None)
-        self._settle(piece)
+        try:
+            piece.lend(self._offset, self._offer, self._offer_file if self._send_file else None)
+        except Wait as waiting:
+            self.pause = Pause(waiting.wait)
+        else:
+            self._settle(piece)
 
     def _settle(self, piece: Piece) -> None:
         """Be done with `piece` if all of it was taken."""

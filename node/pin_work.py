@@ -61,7 +61,8 @@ async def work_on_pins(start: Start, store: Store, stopping: asyncio.Event) -> N
     if not start.node.offline:
         links = DnsLinks({}, clock.tick_s)
         fetcher = fetcher_of(start, store, Names(store.dag, links, clock.now_s), links, clock)
-    means = Means(store, pins, start.pinning, clock, fetcher)
+    sources = None if fetcher is None else fetcher.refetch
+    means = Means(store, pins, start.pinning, clock, fetcher, sources)
     try:
         await PinWorker(means, TokenQuotas(tokens, pins, clock)).run(stopping)
     finally:

@@ -26,8 +26,9 @@ _LEAVES: Final = frozenset((codecs.RAW, codecs.JSON, codecs.CBOR))
 class DagCar:
     """Reads one CAR, fed at any split. `new_blocks`: blocks that came and were not here."""
 
-    def __init__(self, root: Cid, is_here: Callable[[Cid], bool]) -> None:
-        self._reader = CarReader()
+    def __init__(self, root: Cid, is_here: Callable[[Cid], bool], *, padded: bool = False) -> None:
+        """`padded`: see `CarReader`."""
+        self._reader = CarReader(padded=padded)
         self._is_here = is_here
         self._linked: set[bytes] = {root.multihash}
         self._recent: OrderedDict[bytes, None] = OrderedDict()

@@ -14,7 +14,7 @@ Invariants
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from blockstore import Store
@@ -23,22 +23,27 @@ from content import multihash
 from content.cid import Cid
 from net.outbound import Outbound
 from origins.arrivals import Arrivals
+from origins.byte_stream import ByteStreams
 from origins.dag_fetch import DagFetch
-from origins.file_windows import FileWindows
+from origins.file_windows import FileWindows, rejoin
 from origins.fills import Fills, OneFetch
-from origins.looking import Looking
+from origins.looking import Attempt, Looking
 from origins.meter import OriginMeter
 from origins.name_fetch import Links, NameFetch, Records, Resolver
+from origins.refetch import Refetch
 from origins.settings import OriginSettings
 from origins.sources import Sources
 from origins.trustless import Gain, NoCars, Trustless
+from origins.ways import Ways
 from runtime.clock import Clock
-from runtime.errors import EdgeError
+from runtime.errors import BlobDamaged, EdgeError, NotFound, SourceTimeout, Unreachable
 
 # Shards of a directory of some million entries; of a larger one the rest is asked for when it is needed
 _ENTITY_BYTES_MAX: Final = 64 << 20
 # What a small file has, and a large one's way to its first leaf
 _BEGINNING: Final = "&entity-bytes=0:262143"
+# Whole files and DAGs from where they came: each a stream and a thread
+_REFETCHES_MAX: Final = 4
 
 
 class Fetcher:
@@ -66,26 +71,34 @@ class Fetcher:
         self._files = FileWindows(store.dag, self._once, self._trustless, sources, self._looking, arrivals)
         self._dags = DagFetch(store, self._trustless, sources, self._looking, settings.max_fetches)
         self._sources = sources
+        streams = ByteStreams(outbound, settings.arweave_gateways, meter)
+        self._refetching = OneFetch(fills, _REFETCHES_MAX)
+        self.refetch = Refetch(store, streams, self._dags, self._refetching, clock)
+        self._ways = Ways(store, self.refetch, clock)
         self._names = NameFetch(outbound, settings, records, links, resolver, meter, clock)
 
     async def close(self) -> None:
         """Stop what is under way; blocks that have come are kept."""
         await self._files.close()
+        await self._refetching.close()
         await self._once.close()
         self._outbound.close()
 
-    async def block(self, cid: Cid) -> None:
-        """Return when the block is here. Raises NotFound, Unreachable, SourceTimeout, TooManyRequests."""
+    async def block(self, cid: Cid, root: Cid | None = None) -> None:
+        """Return when the block is here. `root`: what it is asked for below of, whose origins may have it.
+
+        Raises NotFound, Unreachable, SourceTimeout, TooManyRequests; Unverified where only lies came.
+        """
 
         async def attempt(source: str, gain: Gain) -> None:
             await self._trustless.block(source, cid, gain)
 
-        await self._one(cid, lambda: self._looking.look(cid.multihash, cid, attempt))
+        await self._one(cid, root, attempt)
 
-    async def entity(self, cid: Cid) -> None:
+    async def entity(self, cid: Cid, root: Cid | None = None) -> None:
         """As `block`, and with it a directory's shards, or the beginning of a file. Raises the same."""
         if cid.codec != codecs.DAG_PB:
-            await self.block(cid)
+            await self.block(cid, root)
             return
 
         async def attempt(source: str, gain: Gain) -> None:
@@ -100,19 +113,37 @@ class Fetcher:
             if not self._dag.has(cid):
                 await self._trustless.block(source, cid, gain)
 
-        await self._one(cid, lambda: self._looking.look(cid.multihash, cid, attempt))
+        await self._one(cid, root, attempt)
+
+    async def blob(self, root: bytes) -> None:
+        """Bring a blob back by its hash, or as the file it was, see `Refetch.blob`."""
+        await self.refetch.blob(root)
+
+    def knows_blob(self, root: bytes) -> bool:
+        """Whether it is on record where a blob, or the file it was, came from. Some 10 us."""
+        return self._ways.knows_blob(root)
 
     async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
         """Return when the block and what one source has below it are here, see `DagFetch.dag`."""
         await self._dags.dag(cid, also)
 
-    async def span(self, cid: Cid, start: int, stop: int) -> None:
-        """Return when what is needed for byte `start` of a file is here, see `FileWindows.span`."""
-        await self._files.span(cid, start, stop)
+    async def settle(self) -> None:
+        """Return when damage that was found until now is on record, so that it counts as missing."""
+        await asyncio.to_thread(self._dag.settle)
 
-    def passed(self, cid: Cid, start: int, end: int, stop: int) -> None:
+    async def span(self, cid: Cid, start: int, stop: int, root: Cid | None = None) -> None:
+        """Return when what is needed for byte `start` of a file is here, see `FileWindows.span`."""
+        also = self._ways.gateways(cid, root)
+        try:
+            await self._files.span(cid, start, stop, also)
+        except (NotFound, Unreachable, SourceTimeout) as error:
+            await self._ways.back(cid, (root, *await asyncio.to_thread(self._ways.above, cid)), error)
+            await self._files.span(cid, start, stop, also)
+
+    def passed(self, cid: Cid, start: int, end: int, stop: int, root: Cid | None = None) -> None:
         """A reader takes bytes [start, end) of a file on its way to `stop`: fetch on ahead of it."""
-        self._files.passed(cid, start, end, stop)
+        if self._files.enters_window(start, end):
+            self._files.passed(cid, start, end, stop, self._ways.gateways(cid, root))
 
     async def record(self, name: Cid) -> None:
         """Fetch the newest record that anybody has. Raises NotFound."""
@@ -124,9 +155,53 @@ class Fetcher:
         key = b"dnslink " + host.encode()
         await asyncio.shield(self._once.start(key, lambda: False, lambda: self._names.dnslink(host)))
 
-    async def _one(self, cid: Cid, work: Callable[[], Awaitable[None]]) -> None:
+    async def _one(self, cid: Cid, root: Cid | None, attempt: Attempt) -> None:
         if self._dag.has(cid):
-            return
+            await self.settle()  # damage that was just found may not be on record
+            if self._dag.has(cid):
+                return
         multihash.verify(cid.multihash, b"")  # refuses what could never be verified
+        also = self._ways.gateways(cid, root)
+
+        async def came(source: str, gain: Gain) -> None:
+            await attempt(source, gain)
+            self._ways.came(root or cid, source)
+
+        async def work() -> None:
+            damaged = self._damaged_blob(cid)
+            try:
+                await self._looking.look(_name(cid, also), cid, came, also=also)
+            except (NotFound, Unreachable, SourceTimeout) as error:
+                await self._search(cid, root, came, also, error)
+            if damaged is not None:
+                await asyncio.to_thread(rejoin, self._dag, damaged)
+
         # one who gives up waiting does not end it for the others
         await asyncio.shield(self._once.start(cid.multihash, lambda: self._dag.has(cid), work))
+
+    async def _search(
+        self, cid: Cid, root: Cid | None, attempt: Attempt, asked: Sequence[str], error: EdgeError
+    ) -> None:
+        """Go back to where a block came from, or what it is a part of. Raises `error` when that is vain."""
+        above = await asyncio.to_thread(self._ways.above, cid)
+        more = [each for each in self._ways.gateways(*above) if each not in asked]
+        if more:
+            try:
+                await self._looking.look(_name(cid, more), cid, attempt, also=more)
+                return
+            except (NotFound, Unreachable, SourceTimeout) as failure:
+                error = failure
+        await self._ways.back(cid, (root, *above), error)
+
+    def _damaged_blob(self, cid: Cid) -> bytes | None:
+        """The blob that a block lies in, where it is damaged there."""
+        try:
+            found = self._dag.slice(cid)
+        except BlobDamaged:
+            return None
+        return found.blob.root if found is not None and found.is_damaged else None
+
+
+def _name(cid: Cid, also: Sequence[str]) -> bytes:
+    """What a search in vain is remembered by: the same from the same sources."""
+    return b" ".join((cid.multihash, *map(str.encode, also)))

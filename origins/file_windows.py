@@ -11,13 +11,13 @@ reader leaves, nothing is asked for beyond the windows under way.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from blockstore.dag import Dag
 from blockstore.importing import flatten, flatten_woken
 from content.block import MAX_BLOCK_BYTES, BlockMissing
-from content.cid import Cid
+from content.cid import DAG_PB, Cid
 from content.unixfs.file import blocks, leaves, size_of
 from origins.arrivals import Arrivals
 from origins.fills import OneFetch
@@ -55,22 +55,28 @@ class FileWindows:
         self._looking, self._arrivals = looking, arrivals
         self._joining: set[asyncio.Task[None]] = set()
 
-    async def span(self, cid: Cid, start: int, stop: int) -> None:
+    async def span(self, cid: Cid, start: int, stop: int, also: Sequence[str] = ()) -> None:
         """Return when what is needed for byte `start` of the file is here; up to `stop` it will be wanted.
+
+        `also`: sources that are said to have it.
 
         Raises NotFound, Unreachable, SourceTimeout, TooManyRequests; Unverified for a DAG that lies.
         """
         while (missing := first_missing(self._dag, cid, start, start + 1)) is not None:
-            task = self._window(cid, start, stop)
-            self._look_ahead(cid, start, stop)
+            task = self._window(cid, start, stop, also)
+            self._look_ahead(cid, start, stop, also)
             await self._arrivals.wait(missing[0].multihash, task, _LOOK_S)
             if task.done() and not self._dag.has(missing[0]):
                 task.result()
 
-    def passed(self, cid: Cid, start: int, end: int, stop: int) -> None:
+    def enters_window(self, start: int, end: int) -> bool:
+        """Whether who takes bytes [start, end) comes to another window."""
+        return start // WINDOW_BYTES != end // WINDOW_BYTES
+
+    def passed(self, cid: Cid, start: int, end: int, stop: int, also: Sequence[str] = ()) -> None:
         """A reader on its way to `stop` takes bytes [start, end): fetch on ahead where a window begins."""
-        if start // WINDOW_BYTES != end // WINDOW_BYTES:
-            self._look_ahead(cid, end, stop)
+        if self.enters_window(start, end):
+            self._look_ahead(cid, end, stop, also)
 
     async def close(self) -> None:
         """Stop what is under way here; fetches are `OneFetch`'s."""
@@ -78,24 +84,24 @@ class FileWindows:
             task.cancel()
         await asyncio.gather(*self._joining, return_exceptions=True)
 
-    def _look_ahead(self, cid: Cid, start: int, stop: int) -> None:
+    def _look_ahead(self, cid: Cid, start: int, stop: int, also: Sequence[str]) -> None:
         for ahead in range(1, _AHEAD + 1):
             at = (start // WINDOW_BYTES + ahead) * WINDOW_BYTES
             if at < stop and first_missing(self._dag, cid, at, at + 1) is not None:
                 with contextlib.suppress(TooManyRequests):  # a wish: what is being read is not broken off
-                    self._window(cid, at, stop)
+                    self._window(cid, at, stop, also)
 
-    def _window(self, cid: Cid, start: int, stop: int) -> "asyncio.Task[None]":
+    def _window(self, cid: Cid, start: int, stop: int, also: Sequence[str]) -> "asyncio.Task[None]":
         """The fetch of the window at `start`, from there to its end or to `stop`."""
         number = start // WINDOW_BYTES
         end = min(stop, (number + 1) * WINDOW_BYTES)
         return self._once.start(
             _window_name(cid, number),
             lambda: first_missing(self._dag, cid, start, end) is None,
-            lambda: self._fetch(cid, start, end),
+            lambda: self._fetch(cid, start, end, also),
         )
 
-    async def _fetch(self, cid: Cid, start: int, stop: int) -> None:
+    async def _fetch(self, cid: Cid, start: int, stop: int, also: Sequence[str]) -> None:
         async def attempt(source: str, gain: Gain) -> None:
             while (missing := first_missing(self._dag, cid, start, stop)) is not None:
                 await self._from(source, cid, (missing[1], stop), gain)
@@ -103,7 +109,8 @@ class FileWindows:
                     self._sources.failed(source)
                     raise Unreachable("its CAR does not hold what it is of", where=source)
 
-        await self._looking.look(_window_name(cid, start // WINDOW_BYTES), cid, attempt)
+        name = b" ".join((_window_name(cid, start // WINDOW_BYTES), *map(str.encode, also)))
+        await self._looking.look(name, cid, attempt, also=also)
         task = asyncio.create_task(self._join(cid, stop))
         self._joining.add(task)
         task.add_done_callback(self._joined)
@@ -125,7 +132,7 @@ class FileWindows:
 
         await self._once.start(
             cid.multihash + b" whole",
-            lambda: self._dag.file(cid) is not None,
+            lambda: self._dag.whole_file(cid) is not None,
             lambda: asyncio.to_thread(join),
         )
 
@@ -152,6 +159,20 @@ class FileWindows:
                 raise next(
                     (each for each in several.exceptions if isinstance(each, EdgeError)), several
                 ) from None
+
+
+def rejoin(dag: Dag, blob: bytes) -> None:
+    """Make a file whole again whose blob is damaged and whose blocks are all here. Blocking."""
+    for name in dag.whole_names(blob):
+        cid = Cid.v1(DAG_PB, name)
+        try:
+            if (
+                dag.whole_file(cid) is None
+                and first_missing(dag, cid, 0, size_of(cid, dag.read(cid))) is None
+            ):
+                flatten(dag, cid)
+        except EdgeError as error:
+            log.info("a file stays in blocks: %s (%s)", error.message, error.where)
 
 
 def _window_name(cid: Cid, number: int) -> bytes:

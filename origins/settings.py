@@ -22,6 +22,10 @@ class OriginSettings:
     routers: tuple[str, ...] = field(
         default=(), metadata=_doc("delegated routers that know providers and IPNS records, as https://host")
     )
+    arweave_gateways: tuple[str, ...] = field(
+        default=("https://arweave.net",),
+        metadata=_doc("gateways that are asked for ar:// origins, one after the other"),
+    )
     allow_nets: tuple[str, ...] = field(
         default=(), metadata=_doc("networks that may be dialled although they are not public, as 10.1.0.0/16")
     )
@@ -35,7 +39,7 @@ class OriginSettings:
     hedge_s: float = field(default=0.5, metadata=_doc("a source that has not answered by then gets company"))
 
     def __post_init__(self) -> None:
-        for url in (*self.gateways, *self.routers):
+        for url in (*self.gateways, *self.routers, *self.arweave_gateways):
             try:
                 checked_url(url)
             except EdgeError as error:

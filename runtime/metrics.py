@@ -40,7 +40,7 @@ PRINCIPALS: Final = ("anonymous", "account")
 # What response bytes are metered as; `net.meter` counts any other kind as the last one.
 KINDS: Final = ("blob", "proof", "upload", "page", "error", "other")
 # What other nodes are asked for, and why an answer was none.
-ORIGIN_REQUESTS: Final = ("block", "car", "providers", "record")
+ORIGIN_REQUESTS: Final = ("block", "car", "bytes", "providers", "record")
 ORIGIN_FAILURES: Final = ("not_found", "unreachable", "timeout", "lied", "too_large", "refused")
 PHASES: Final = ("tls_handshake", "header", "body", "answer", "write", "keep_alive")
 

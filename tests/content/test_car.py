@@ -126,3 +126,19 @@ def test_nothing_is_no_car() -> None:
         CarReader().end()
     reader, found = taken(car.header((Cid.parse("bafkqaaa"),)), 3)
     assert (reader.roots, found) == ((Cid.parse("bafkqaaa"),), [])
+
+
+def test_zeros_may_follow_a_car_in_a_piece_and_nothing_else() -> None:
+    whole = CAR + bytes(1000)
+    for split in (1, 7, len(CAR), len(CAR) + 1, len(whole)):
+        reader = CarReader(padded=True)
+        found = [each for at in range(0, len(whole), split) for each in reader.feed(whole[at : at + split])]
+        reader.end()
+        assert len(found) == len(BLOCKS)
+    for tail in (bytes(10) + b"x", b"\0" + CAR):
+        reader = CarReader(padded=True)
+        with pytest.raises(BadRequest, match="zeros"):
+            for at in range(0, len(CAR) + len(tail), 5):
+                list(reader.feed((CAR + tail)[at : at + 5]))
+    with pytest.raises(BadRequest, match="empty"):
+        list(CarReader().feed(whole))

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from blockstore import Blob
-from blockstore.dag import Slice
+from blockstore.block_slice import Slice
 from content import dag_cbor, dag_json, dag_pb
 from content.block import Block, BlockMissing
 from content.cid import DAG_CBOR, DAG_JSON, DAG_PB, RAW, Cid

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from net.answer import Answer, Pause
-from runtime.errors import Unreachable
+from net.answer import Answer, Hit, Pause, Use, UseFile, Wait
+from runtime.errors import BlobDamaged, Unreachable
 from tests.net.memory_app import MemoryApp, get, run, served
 
 
@@ -79,5 +79,83 @@ def test_after_connect_the_same_connection_is_read_as_http() -> None:
             assert reply.status == 200
             assert "content-length" not in reply.fields
             assert (await client.ask(get("/a"))).status == 200
+
+    run(main())
+
+
+class Healing:
+    """A piece whose second half is not at hand before it was waited for."""
+
+    def __init__(self, content: bytes, heals: bool = True) -> None:
+        self.content, self.heals, self.is_whole = content, heals, False
+        self.size_bytes = len(content)
+
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
+        half = len(self.content) // 2
+        if start >= half and not self.is_whole:
+            raise Wait(self.wait)
+        stop = half if start < half else len(self.content)
+        return use(memoryview(self.content)[start:stop])
+
+    async def wait(self) -> None:
+        await asyncio.sleep(0)
+        if not self.heals:
+            raise Unreachable("nobody has it")
+        self.is_whole = True
+
+
+@pytest.mark.parametrize("length", [None, 200_000], ids=["chunked", "length"])
+def test_a_piece_may_wait_for_its_bytes_and_goes_on_where_it_was(length: int | None) -> None:
+    content = bytes(range(256)) * 1000
+    content = content[:200_000]
+
+    async def main() -> None:
+        app = MemoryApp(answers={"/": lambda _: Answer(200, [], [b"", Healing(content)], length=length)})
+        async with served(app) as server:
+            client = await server.client()
+            for _ in range(2):
+                assert (await client.ask(get("/"))).body == content
+
+    run(main())
+
+
+def test_a_piece_whose_wait_fails_resets_the_connection() -> None:
+    async def main() -> None:
+        piece = Healing(b"x" * 200_000, heals=False)
+        async with served(MemoryApp(answers={"/": lambda _: Answer(200, [], [piece])})) as server:
+            client = await server.client()
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await client.ask(get("/"))
+
+    run(main())
+
+
+@pytest.mark.parametrize("fails_at", [0, 262_144, 600_000])
+@pytest.mark.parametrize("has_other", [True, False])
+def test_where_a_hit_fails_another_piece_takes_over(fails_at: int, has_other: bool) -> None:
+    content = bytes(range(251)) * 4000
+
+    def lend(start: int, stop: int, use: Use, use_file: UseFile | None) -> int:
+        if stop > fails_at:
+            raise BlobDamaged("a segment is damaged")
+        return use(memoryview(content)[start:stop])
+
+    def other() -> Healing:
+        return Healing(content)
+
+    head = f"Content-Length: {len(content)}\r\n\r\n".encode()
+    hit = Hit(head, len(content), lend, otherwise=other if has_other else None)
+
+    async def main() -> None:
+        async with served(MemoryApp(hits={b"/hit": hit})) as server:
+            client = await server.client()
+            if has_other:
+                for _ in range(2):
+                    assert (await client.ask(get("/hit"))).body == content
+            elif not fails_at:
+                assert (await client.ask(get("/hit"))).status == 500
+            else:
+                with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                    await client.ask(get("/hit"))
 
     run(main())

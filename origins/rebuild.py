@@ -1,0 +1,112 @@
+"""Bytes from somewhere that become the content of a CID again, or nothing at all. Blocking: on a thread.
+
+A URL gives bytes, not blocks. They are cut and hashed as the import profiles would, all that come into
+question at once, while the store takes them as one blob; at the end the one whose root is the CID tells which
+leaves lie where. When none is, the blob is given up: nothing of it was ever visible.
+"""
+
+from collections.abc import Sequence
+
+from blockstore import Store
+from blockstore.flat import Flat
+from blockstore.landings import Landings
+from content.block import MAX_BLOCK_BYTES, Block
+from content.cid import DAG_PB, Cid
+from content.unixfs.build_file import FileBuilder, LeafMade, Made
+from content.unixfs.profile import PROFILES, Profile
+from runtime.errors import BadRequest, Unverified
+
+BLOCK = "block"  # in place of a profile: the bytes are the block itself
+
+
+def candidates(profile: str) -> tuple[Profile, ...]:
+    """The profiles by which bytes may have become a file: the one on record, or all there are."""
+    known = PROFILES.get(profile.partition("+")[0])
+    return tuple(PROFILES.values()) if known is None else (known,)
+
+
+class Rebuild:
+    """One attempt. `write` what comes, then `finish`; or `abort`. One thread at a time."""
+
+    def __init__(self, store: Store, cid: Cid, profiles: Sequence[Profile]) -> None:
+        """A CID that is not dag-pb can only be one block."""
+        self._store, self._cid = store, cid
+        self._head: bytearray | None = bytearray()  # all of it, while it may be one block
+        self._landings = Landings()
+        self._flat: Flat | None = None
+        self._builders = [_Building(each) for each in profiles] if cid.codec == DAG_PB else []
+        if self._builders:
+            self._flat = Flat(store.dag, store.dag.new_ingest(), self._landings)
+
+    def write(self, data: bytes) -> None:
+        """The next bytes. Raises StoreFull, Unverified when there are too many for what it is."""
+        if self._head is not None:
+            self._head += data
+            if len(self._head) > MAX_BLOCK_BYTES:
+                self._head = None
+                if self._flat is None:
+                    raise Unverified("there are more bytes than a block has", where=self._cid.text())
+        if self._flat is not None:
+            self._flat.write(data)
+            for each in self._builders:
+                each.take(each.builder.write(data))
+            self._landings.check()
+
+    def finish(self) -> str:
+        """Have it durable and visible; returns the profile (or BLOCK) that fits. Raises Unverified."""
+        block = self._as_block()
+        if block is not None:
+            self.abort()
+            self._store.dag.put([block])
+            return BLOCK
+        for each in self._builders:
+            rest, made = each.builder.finish()
+            each.take(rest)
+            if made.cid.multihash == self._cid.multihash:
+                self._land(each)
+                return each.profile.name
+        self.abort()
+        raise Unverified("the bytes are not what the CID names", where=self._cid.text())
+
+    def abort(self) -> None:
+        """Give it up."""
+        if self._flat is not None:
+            self._flat.abort()
+            self._flat = None
+
+    def _as_block(self) -> Block | None:
+        if self._head is None:
+            return None
+        try:
+            return Block.verified(self._cid, bytes(self._head))
+        except (Unverified, BadRequest):
+            return None
+
+    def _land(self, building: "_Building") -> None:
+        flat = self._flat
+        assert flat is not None, "there are builders only with it"
+        for leaf in building.leaves:
+            flat.leaf(leaf.cid.multihash, leaf.offset, leaf.length, leaf.prefix, leaf.suffix)
+        for block in building.inner:
+            flat.inner(block)
+        flat.finish_soon(self._cid)
+        self._flat = None
+        self._landings.wait()
+
+
+class _Building:
+    """One profile's way through the bytes: 200 bytes a leaf, and the inner nodes."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.builder = FileBuilder(profile)
+        self.leaves: list[LeafMade] = []
+        self.inner: list[Block] = []
+
+    def take(self, made: list[Made]) -> None:
+        """Keep what was made."""
+        for each in made:
+            if isinstance(each, LeafMade):
+                self.leaves.append(each)
+            else:
+                self.inner.append(each)

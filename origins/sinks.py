@@ -1,0 +1,103 @@
+"""What takes bytes from an origin and believes none of them before the end. Blocking: on a thread.
+
+Beside `Rebuild`: a blob by its hash (as bytes, or as a proof that is checked while it comes), and a CAR.
+"""
+
+from typing import Protocol
+
+from blockstore import Store
+from blockstore.ingest import Ingest
+from blockstore.landings import Landings
+from content.bao.decode import Decoder
+from content.cid import Cid
+from content.commp import PieceHasher
+from origins.dag_car import DagCar
+from runtime.errors import NotFound, Unverified
+
+
+class Sink(Protocol):
+    """Takes the bytes of one origin."""
+
+    def write(self, data: bytes) -> None:
+        """The next bytes. Raises Unverified, BadRequest, StoreFull."""
+        ...
+
+    def finish(self) -> str:
+        """All of them have come; durable on return. How they fit, for the record. Raises as `write`."""
+        ...
+
+    def abort(self) -> None:
+        """Give it up; what was verified by itself may stay."""
+        ...
+
+
+class BlobSink:
+    """The bytes of a blob."""
+
+    def __init__(self, store: Store, root: bytes) -> None:
+        self._ingest: Ingest = store.ingest(expected=root)
+
+    def write(self, data: bytes) -> None:
+        """See `Sink`."""
+        self._ingest.write(data)
+
+    def finish(self) -> str:
+        """See `Sink`."""
+        self._ingest.finish(root=None)
+        return ""
+
+    def abort(self) -> None:
+        """See `Sink`."""
+        self._ingest.abort()
+
+
+class ProofSink(BlobSink):
+    """The combined encoding of a blob: a liar is found at its first false group."""
+
+    def __init__(self, store: Store, root: bytes) -> None:
+        super().__init__(store, root)
+        self._decoder = Decoder.combined(root)
+
+    def write(self, data: bytes) -> None:
+        """See `Sink`."""
+        for proven in self._decoder.feed(data):
+            super().write(bytes(proven.data))
+
+    def finish(self) -> str:
+        """See `Sink`."""
+        self._decoder.finish()
+        return super().finish()
+
+
+class CarSink:
+    """The CAR of a DAG; each block is verified and stored as it comes.
+
+    `commitment`: of the Filecoin piece that it must be.
+    """
+
+    def __init__(self, store: Store, cid: Cid, commitment: bytes | None = None) -> None:
+        self._dag, self._cid, self._commitment = store.dag, cid, commitment
+        self._car = DagCar(cid, store.dag.has, padded=commitment is not None)
+        self._piece = PieceHasher()
+        self._landings = Landings()
+
+    def write(self, data: bytes) -> None:
+        """See `Sink`."""
+        if self._commitment is not None:
+            self._piece.update(data)
+        for block in self._car.feed(data):
+            self._dag.put_soon(block, self._landings)
+        self._landings.check()
+
+    def finish(self) -> str:
+        """See `Sink`; NotFound when it held nothing of the DAG."""
+        self._car.end()
+        self._landings.wait()
+        if self._commitment is not None and not self._piece.matches(self._commitment):
+            raise Unverified("the bytes are not the piece that was asked for", where=self._cid.text())
+        if not self._dag.has(self._cid):
+            raise NotFound("the CAR does not hold the DAG", where=self._cid.text())
+        return "car"
+
+    def abort(self) -> None:
+        """See `Sink`."""
