@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +31,8 @@ _WALKS_MAX: Final = 4
 # Blocks whose whole DAG was asked for in this try; when there are more, some are asked for again
 _ASKED_MAX: Final = 65_536
 _LEASE_SHARE: Final = 4
+# Blocks that are asked for again because they came and went: damage that is being mended, not more
+_AGAIN_MAX: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,10 @@ class Attempt:
         self._interval_s = _PROGRESS_S
         self._asked: set[bytes] = set()
         self._origins_asked = asyncio.Lock()
-        self._origins: bool | None = (
-            None  # whether the pin's other origins brought something; None: not asked
-        )
+        self._passed = 0  # blocks of the walk
+        self._passed_then = -1  # when other origins were asked last
+        self._origins_gave = self._walked_since = False
+        self._again = 0  # blocks that came and could not be read
 
     def look_again(self) -> None:
         """Ask soon whether the pin is still wanted."""
@@ -106,6 +108,7 @@ class Attempt:
         try:
             while True:
                 more = await asyncio.to_thread(here.step)
+                self._passed, self._walked_since = here.walk.blocks, True
                 self._check_room(here)
                 if not await self._note(here):
                     return False
@@ -154,10 +157,17 @@ class Attempt:
                 continue
             if len(running) >= at_once:
                 return
-            if len(self._asked) >= _ASKED_MAX:
-                self._asked.clear()
-            self._asked.add(wanted.multihash)
+            self._count_again(wanted)
             running[wanted.multihash] = asyncio.create_task(self._fetch(wanted))
+
+    def _count_again(self, cid: Cid) -> None:
+        """Note that a block is asked for; one that came is not asked for again, unless it cannot be read."""
+        self._again += cid.multihash in self._asked
+        if self._again > _AGAIN_MAX:
+            raise Unreachable("what came cannot be read again; is the disk failing?", where=cid.text())
+        if len(self._asked) >= _ASKED_MAX:
+            self._asked.clear()
+        self._asked.add(cid.multihash)
 
     async def _fetch(self, cid: Cid) -> None:
         """Have a block, and what is below it as far as it can be had at once."""
@@ -169,23 +179,34 @@ class Attempt:
         except EdgeError as error:
             if not isinstance(error, NotFound) and not error.outcome.may_retry:
                 raise
-            if not await self._from_origins(self._pin.wish.origins) or not self._has(cid):
+            if not await self._ask_origins(cid):
                 raise
+            self._asked.discard(cid.multihash)  # it may not be among what came: then it is asked for again
+            return
         if not self._has(cid):
             raise Unreachable("it was fetched and is not here", where=cid.text())
 
-    async def _from_origins(self, origins: Sequence[str]) -> bool:
-        """Ask the pin's other origins and those on record, once a try; whether they brought something."""
+    async def _ask_origins(self, cid: Cid) -> bool:
+        """Ask the pin's other origins and those on record, once until the walk is further than then.
+
+        Whether they gave something, or may have: the walk tells.
+        """
+        sources = self._means.sources
+        if sources is None:
+            return False
+        passed = self._passed
         async with self._origins_asked:
-            if self._origins is None:
-                self._origins = False
-                if self._means.sources is not None:
-                    try:
-                        await self._means.sources.fetch(self._pin.wish.cid, origins)
-                        self._origins = True
-                    except EdgeError as error:
-                        log.info("origins of %s: %s", self._pin.wish.cid, error.message)
-            return self._origins
+            if passed < self._passed_then or self._has(cid):
+                return True
+            if passed == self._passed_then:
+                return self._origins_gave and not self._walked_since
+            self._passed_then, self._origins_gave = passed, False
+            try:
+                await sources.fetch(self._pin.wish.cid, self._pin.wish.origins)
+                self._origins_gave, self._walked_since = True, False
+            except EdgeError as error:
+                log.info("origins of %s: %s", self._pin.wish.cid, error.message)
+            return self._origins_gave
 
     def _has(self, cid: Cid) -> bool:
         return present(self._means.store, cid) is not None

@@ -111,7 +111,7 @@ class _Suite:
         try:
             _until(lambda: journal.exists() and "done add" in journal.read_text(), _CLIENT_WITHIN_S)
             for _ in range(self._rng.randrange(1, 4)):
-                _pass_time(self._rng.uniform(0.0, 1.5))
+                _pass_time(self._rng.uniform(0.0, 1.0))
                 self._kill(client)
             client.wait(_CLIENT_WITHIN_S)
         finally:
@@ -126,7 +126,7 @@ class _Suite:
     def _kill(self, client: "subprocess.Popen[bytes]") -> None:
         """Kill one process, or all of the node."""
         node = self._started()
-        victim = self._rng.choices(("keeper", "worker", "node", "client"), (5, 2, 3, 1))[0]
+        victim = self._rng.choices(("keeper", "worker", "node", "client"), (6, 3, 2, 1))[0]
         children = _children(node.process.pid)
         if victim == "client":
             client.kill()

@@ -199,6 +199,50 @@ def test_where_no_gateway_has_it_other_origins_are_asked_once_a_try(tmp_path: Pa
     run(test())
 
 
+def test_origins_that_give_a_part_at_a_time_are_asked_until_they_give_nothing_new(tmp_path: Path) -> None:
+    class Slow(Shelf):
+        async def fetch(self, cid: Cid, origins: Sequence[str]) -> None:
+            self.asked.append((cid, tuple(origins)))
+            assert self.here is not None
+            dag = self.here.dag
+            lacks = [block for block in self.held.values() if not dag.has(block.cid)]
+            await asyncio.to_thread(dag.put, lacks[:3])
+
+    leaves = [single(f"leaf {index}") for index in range(9)]
+    chain = [Block.sealed(DAG_CBOR, dag_cbor.encode([leaf.cid for leaf in leaves]))]
+    for _ in range(5):
+        chain.append(Block.sealed(DAG_CBOR, dag_cbor.encode([chain[-1].cid])))
+    blocks = [*reversed(chain), *leaves]
+    slow = Slow({block.cid.multihash: block for block in blocks})
+
+    async def test() -> None:
+        async with working(tmp_path / "d", sources=slow, attempts=1) as here:
+            slow.here = here.here
+            (pin,) = await here.ended(here.add(blocks[0].cid))
+            assert pin.status is Status.PINNED, pin.details
+            assert len(slow.asked) == 5
+
+    run(test())
+
+
+def test_a_source_that_says_it_brought_a_block_and_did_not_is_not_asked_without_end(tmp_path: Path) -> None:
+    class Nothing:
+        asked = 0
+
+        async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
+            self.asked += 1
+
+    nothing = Nothing()
+
+    async def test() -> None:
+        async with working(tmp_path / "d", retrieval=lambda here: nothing, attempts=1) as here:
+            (pin,) = await here.ended(here.add(NOBODY.cid))
+            assert pin.status is Status.FAILED
+            assert nothing.asked == 1
+
+    run(test())
+
+
 # What it says when it cannot
 
 
