@@ -65,6 +65,10 @@ class Output:
         if flush:
             sys.stdout.flush()
 
+    def encoded(self, line: str) -> None:
+        """One result that is a line of JSON already, of a command that shows no bar."""
+        sys.stdout.write(f"{line}\n")
+
     def note(self, text: str) -> None:
         """A remark for a person who watches: on stderr where that is a terminal, and never beside JSON."""
         if not self.as_json and sys.stderr.isatty():
@@ -111,8 +115,10 @@ def printable(text: str) -> str:
 
 def painted(text: str, color: str | None, stream: TextIO) -> str:
     """`text` in `color` where `stream` is a terminal that shows colours and its user wants them."""
+    if color is None:
+        return text  # before the terminal is asked: lists have a line a microsecond
     wanted = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m" if color is not None and wanted else text
+    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m" if wanted else text
 
 
 def human_size(size_bytes: int) -> str:

@@ -1,13 +1,18 @@
 """`fleek-pin ls`: pins as they come, page by page."""
 
+import gc
 from itertools import islice
+from typing import Final
 
 import click
 
 from tools.pin.asking import filters
 from tools.pin.book import Wanted
 from tools.pin.invocation import Invocation, command
-from tools.pin.record import color, line
+from tools.pin.record import color, encoded, line
+
+# A page is thousands of objects that live until it is printed: looking for cycles among them finds none
+_GC_EVERY: Final = 50_000
 
 
 @click.command()
@@ -30,6 +35,8 @@ def ls(invocation: Invocation, limit: int | None, only_count: bool, quiet: bool,
       fleek-pin ls -q --meta app=blog | xargs fleek-pin rm --force
     """
     out = invocation.out
+    gc.freeze()
+    gc.set_threshold(_GC_EVERY)
     with invocation.book() as book:
         if only_count:
             count = book.count(wanted)
@@ -38,5 +45,7 @@ def ls(invocation: Invocation, limit: int | None, only_count: bool, quiet: bool,
         for record in islice(book.pins(wanted), limit):
             if quiet:
                 out.record({"requestid": record["requestid"]}, record["requestid"])
+            elif out.as_json:
+                out.encoded(encoded(record))
             else:
                 out.record(record, line(record), color=color(record))

@@ -42,8 +42,8 @@ class Pages:
         if count <= len(page) or not page:
             self.over = True
             return fresh
-        for record in page:
-            self._digits = max(self._digits, _digits(record["created"]))
+        forms = {(len(record["created"]), record["created"][-1:]): record["created"] for record in page}
+        self._digits = max(self._digits, *map(_digits, forms.values()))
         oldest = page[-1]["created"]
         if oldest != self._oldest:
             self._oldest, self._seen = oldest, set()

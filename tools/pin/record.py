@@ -4,6 +4,8 @@ What a service sends is looked at once, here; nothing behind this file meets a v
 """
 
 import json
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _text
 from typing import Any, Final, TypedDict
 
 from runtime.errors import Unreachable
@@ -58,6 +60,38 @@ def record_of(status: Any, where: str) -> PinRecord:
     hint = "is the address that of a Pinning Service API?"
     shown = json.dumps(status)[:120]
     raise Unreachable(f"the service sent a pin that is none: {shown}", where=where, hint=hint)
+
+
+def encoded(record: PinRecord) -> str:
+    """What `json.dumps` makes of a record, in half the time: lists have a million of them."""
+    return (
+        f'{{"requestid": {_text(record["requestid"])}, "status": {_text(record["status"])}, '
+        f'"cid": {_text(record["cid"])}, "name": {_text(record["name"])}, '
+        f'"created": {_text(record["created"])}, "origins": {_list(record["origins"])}, '
+        f'"meta": {_object(record["meta"])}, "delegates": {_list(record["delegates"])}, '
+        f'"info": {_object(record["info"])}}}'
+    )
+
+
+def _list(texts: list[str]) -> str:
+    if not texts:
+        return "[]"
+    try:
+        return _encoded_texts(tuple(texts))
+    except TypeError:  # a service sends what it likes
+        return json.dumps(texts)
+
+
+@lru_cache(maxsize=64)  # nearly all pins of a service have the same delegates
+def _encoded_texts(texts: tuple[str, ...]) -> str:
+    return json.dumps(texts)
+
+
+def _object(values: dict[str, Any]) -> str:
+    try:
+        return f"{{{', '.join([f'{_text(key)}: {_text(value)}' for key, value in values.items()])}}}"
+    except TypeError:
+        return json.dumps(values)
 
 
 def details(record: PinRecord) -> str:
