@@ -18,7 +18,7 @@ from net.guard import Guard
 from net.outbound import Outbound, OutboundLimits
 from node.delegates import Delegates
 from node.front import Front
-from node.identity import peer_id
+from node.identity import peer_id, signing_key
 from node.start import Start
 from node.uploads import PATH as UPLOADS
 from node.uploads import upload_service
@@ -28,6 +28,8 @@ from pinning.api import BASE as PINNING
 from pinning.api import PinApi
 from pinning.origins_answer import origins_answer
 from pinning.pins import Pins
+from pinning.proof_answer import proof_answer
+from pinning.size_answer import size_answer
 from runtime.clock import SystemClock
 from runtime.errors import UsageError
 
@@ -78,7 +80,12 @@ def assemble(start: Start) -> Appliance:
     gateway = Gateway(store, tokens, rules, content, routing)
     pins = Pins(store)
     delegates = Delegates(hosts, start.node.public_url, peer)
-    extras = {"origins": lambda account, cid: origins_answer(store, cid, account)}
+    key = signing_key(start.node.data)
+    extras = {
+        "origins": lambda account, cid: origins_answer(store, cid, account),
+        "size": lambda account, cid: size_answer(store, cid, account),
+        "proof": lambda account, asked: proof_answer(store, pins, key, clock.now_s(), account, asked),
+    }
     pinning = PinApi(pins, tokens, deny, delegates, clock, extras)
     uploads = upload_service(start, store, pins, tokens, deny, clock)
     front = Front(gateway, hosts, ((PINNING, pinning), (UPLOADS, uploads)))

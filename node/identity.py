@@ -26,9 +26,12 @@ def peer_id(data: Path) -> str:
     return multibase.encode("z", decode(ed25519_key(raw)).name)[1:]
 
 
-def signing_key(data: Path) -> PrivateKey:
-    """The node's key, for what it signs: manifests and proofs. Made when there is none. Raises UsageError."""
-    return wrap(_key(data / FILE))
+def signing_key(folder: Path, file: str = FILE) -> PrivateKey:
+    """The node's key, for what it signs: manifests and proofs. Made when there is none. Raises UsageError.
+
+    `file`: the name of another key, of somebody who runs no node.
+    """
+    return wrap(_key(folder / file))
 
 
 def _key(path: Path) -> Ed25519PrivateKey:

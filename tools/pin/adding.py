@@ -41,7 +41,7 @@ def add_content(out: Output, book: Book, content: Content, template: Order) -> l
         raise NotImplementedHere("this service takes CIDs, no uploads", where=book.where, hint=hint)
     with ExitStack() as stack:
         if content.as_car:
-            source: Any = CarFile(_seekable(content.path, stack), content.path)
+            source: Any = CarFile(seekable(content.path, stack), content.path)
         else:
             source = _planned(out, stack, content)
         with out.progress("sending", source.length_bytes) as progress:
@@ -75,7 +75,7 @@ class CarFile:
 def _planned(out: Output, stack: ExitStack, content: Content) -> Any:
     path = content.path
     if path == walk.STDIN or not (os.path.isdir(path) or os.path.isfile(path)):
-        path = f"/proc/self/fd/{_seekable(path, stack).fileno()}"
+        path = f"/proc/self/fd/{seekable(path, stack).fileno()}"
     total_bytes = walk.total_bytes((path,)) if out.is_watched else None
     with out.progress("reading", total_bytes) as progress:
         return import_module("tools.pin.car_plan").planned(
@@ -83,7 +83,7 @@ def _planned(out: Output, stack: ExitStack, content: Content) -> Any:
         )
 
 
-def _seekable(path: str, stack: ExitStack) -> BinaryIO:
+def seekable(path: str, stack: ExitStack) -> BinaryIO:
     """A file that can be read twice; standard input and pipes are put into one without a name first."""
     source: Any = sys.stdin.buffer
     if path != walk.STDIN:

@@ -77,6 +77,13 @@ class Book(Protocol):
         """Where content came from, best first. Raises NotImplementedHere where nobody keeps that."""
         ...
 
+    def proof(self, cid: str, nonce: bytes, samples: int) -> Iterator[bytes]:
+        """The answer to a challenge about what is pinned (docs/formats/proof.md).
+
+        Raises NotImplementedHere where nobody answers such, NotFound.
+        """
+        ...
+
     def size(self, cid: str) -> dict[str, Any]:
         """How large a DAG is, as far as it is known. Raises NotImplementedHere, NotFound."""
         ...

@@ -6,24 +6,29 @@ What is wholly here is pinned at once. What is not waits for the node on this fo
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from blockstore import Store
 from content.cid import Cid
 from node.config import load
+from node.identity import signing_key
+from pinning import timestamps
+from pinning.challenge import Challenge
+from pinning.holding import Holding
 from pinning.measure import measured
 from pinning.origins_answer import origins_of
 from pinning.pin import LOCAL_ACCOUNT, Filter, Match, Pin, Status, Wish
 from pinning.pins import Pins
+from pinning.proving import prove
+from pinning.size_answer import size_of
 from runtime.clock import SystemClock
 from runtime.errors import NotFound
 from tools.frame.output import human_size
 from tools.pin.book import ANY_STATUS, Order, Wanted
 from tools.pin.record import PinRecord
 
-_NANOS: Final = 1_000_000_000
+_SECOND_MS: Final = 1000
 
 
 class LocalBook:
@@ -68,12 +73,14 @@ class LocalBook:
         yield from origins_of(self.store, Cid.parse(cid), None)
 
     def size(self, cid: str) -> dict[str, Any]:
-        """The size of a DAG that is here. Raises NotFound, naming the block, when part of it is not."""
-        found = measured(Cid.parse(cid), self.store.dag)
-        if found.missing is not None:
-            hint = "only what is here can be measured here; ask a node: --service NAME"
-            raise NotFound(f"block {found.missing} of the DAG is not here", where=self.where, hint=hint)
-        return {"size_bytes": found.dag_bytes, "raw_bytes": found.raw_bytes, "blocks": found.blocks}
+        """The size of a DAG, measured or as its root says. Raises NotFound, naming the block."""
+        return size_of(self.store, Cid.parse(cid))
+
+    def proof(self, cid: str, nonce: bytes, samples: int) -> Iterator[bytes]:
+        """What the node on this folder would answer."""
+        key, now_ms = signing_key(self._folder), int(SystemClock().now_s() * _SECOND_MS)
+        challenge = Challenge(Cid.parse(cid), nonce, samples)
+        yield from prove(challenge, Holding(self.store), key.public, key.sign, now_ms).pieces
 
     def _settled(self, pin: Pin) -> PinRecord:
         """`pin`, marked as pinned when nothing of it is missing: no worker need look at it again."""
@@ -111,8 +118,8 @@ def _filter(wanted: Wanted) -> Filter:
         name=wanted.name,
         match=Match(wanted.match),
         statuses=frozenset() if any_status else frozenset(Status(each) for each in wanted.statuses),
-        before_ns=None if wanted.before is None else _nanoseconds(wanted.before),
-        after_ns=None if wanted.after is None else _nanoseconds(wanted.after),
+        before_ns=None if wanted.before is None else timestamps.read(wanted.before, "--before", up=True),
+        after_ns=None if wanted.after is None else timestamps.read(wanted.after, "--after"),
         meta=wanted.meta,
     )
 
@@ -122,7 +129,7 @@ def _record(pin: Pin) -> PinRecord:
     info |= {} if pin.dag_bytes is None else {"dag_size": str(pin.dag_bytes)}
     info |= {} if pin.raw_bytes is None else {"raw_size": str(pin.raw_bytes)}
     if pin.wish.expires_s is not None:
-        info["pinned_until"] = _created(int(pin.wish.expires_s * _NANOS))
+        info["pinned_until"] = timestamps.written_s(pin.wish.expires_s)
     if pin.status is Status.PINNING:
         progress = pin.progress
         info["progress"] = f"{progress.blocks} blocks, {human_size(progress.bytes_)}, {progress.wanted} to go"
@@ -131,22 +138,9 @@ def _record(pin: Pin) -> PinRecord:
         "status": pin.status.value,
         "cid": pin.wish.cid.text(),
         "name": pin.wish.name or "",
-        "created": _created(pin.created_ns),
+        "created": timestamps.written(pin.created_ns),
         "origins": list(pin.wish.origins),
         "meta": pin.wish.meta,
         "delegates": [],
         "info": info,
     }
-
-
-def _created(created_ns: int) -> str:
-    seconds, nanos = divmod(created_ns, _NANOS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos:09}Z"
-
-
-def _nanoseconds(moment: str) -> int:
-    """A checked RFC 3339 time as nanoseconds since the epoch."""
-    zone = moment[-1:] if moment.endswith("Z") else moment[-6:]
-    whole, _, fraction = moment.removesuffix(zone).partition(".")
-    seconds = int(datetime.fromisoformat(whole + zone.replace("Z", "+00:00")).timestamp())
-    return seconds * _NANOS + int(fraction.ljust(9, "0")[:9] or "0")

@@ -9,7 +9,7 @@ Invariants
 import json
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from net.client import ClientLimits, Reply
@@ -88,6 +88,18 @@ class Psa:
                 self._pause(_wait_s(reply, _TRIES - left))
             self._session.send("GET", self._asked, self._headers())
         raise AssertionError("the last try returns or raises")
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        """The body at `path` as it comes; asked for once. Raises what the service refuses with."""
+        self._session.send("GET", self._target(path), self._headers())
+        reply = self._session.receive()
+        if reply.status not in _SUCCESS:
+            raise self.refusal(reply, self._session.body(reply, _BODY_BYTES_MAX))
+        try:
+            yield from reply.pieces()
+        except BaseException:
+            self.close()
+            raise
 
     def change(self, method: str, path: str, value: Any = None) -> Any:
         """POST or DELETE once; the answer as JSON, None without one. Raises what the service refuses with."""

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from pinning import timestamps
 from runtime.errors import NotImplementedHere, Unreachable, UsageError
 from tools.pin.book import Order, Wanted
 from tools.pin.paging import Pages
@@ -74,12 +74,20 @@ class RemoteBook:
             raise self._strange()
         return found
 
+    def proof(self, cid: str, nonce: bytes, samples: int) -> Iterator[bytes]:
+        """The node's answer to a challenge."""
+        self._check_fleek("proves nothing")
+        yield from self.psa.stream(f"/x/proof/{quote(cid, safe='')}/{nonce.hex()}/{samples}")
+
     def _extension(self, path: str, what: str) -> Any:
-        """Ask for what only Fleek Edge nodes have. Raises NotImplementedHere elsewhere."""
+        self._check_fleek(what)
+        return self.psa.get(path)
+
+    def _check_fleek(self, what: str) -> None:
+        """Ask nobody else for what only Fleek Edge nodes have. Raises NotImplementedHere elsewhere."""
         if not self.is_fleek:
             hint = "a Fleek Edge node does; its endpoint ends in /pinning/v1"
             raise NotImplementedHere(f"this service {what}", where=self.where, hint=hint)
-        return self.psa.get(path)
 
     @property
     def is_fleek(self) -> bool:
@@ -122,9 +130,7 @@ class RemoteBook:
             if not self.is_fleek:
                 hint = "remove it in time yourself, or pin at a Fleek Edge node"
                 raise NotImplementedHere("this service lets no pin end", where=self.where, hint=hint)
-            meta = meta | {
-                "pinned_until": f"{datetime.fromtimestamp(order.expires_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
-            }
+            meta = meta | {"pinned_until": timestamps.written_s(order.expires_s)}
         pin: dict[str, Any] = {"cid": order.cid}
         pin |= {"name": order.name} if order.name else {}
         pin |= {"origins": list(order.origins)} if order.origins else {}

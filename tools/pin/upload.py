@@ -9,11 +9,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
+from pinning import timestamps
 from runtime.errors import (
     Busy,
     Conflict,
@@ -228,5 +228,5 @@ def _query(order: Order) -> str:
     fields = [("name", order.name)] if order.name else []
     fields += [("meta", json.dumps(order.meta, sort_keys=True))] if order.meta else []
     if order.expires_s is not None:
-        fields.append(("expires", f"{datetime.fromtimestamp(order.expires_s, UTC):%Y-%m-%dT%H:%M:%SZ}"))
+        fields.append(("expires", timestamps.written_s(order.expires_s)))
     return f"?{urlencode(fields)}" if fields else ""

@@ -1,0 +1,60 @@
+"""`x/proof`: proves what the account has pinned, to whoever knows the CID; and nothing else."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from blockstore import Store
+from content.cid import Cid
+from content.private_key import wrap
+from pinning.challenge import Challenge
+from pinning.pin import Wish
+from pinning.pins import Pins
+from pinning.proof_answer import proof_answer
+from pinning.verifying import verify
+from runtime.errors import BadRequest, EdgeError, NotFound
+from tests.pinning.arrivals import QUICK
+
+KEY = wrap(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+NONCE = bytes(range(32))
+CID = Cid.parse("bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e")  # "hello world"
+
+
+@pytest.fixture
+def pins(tmp_path: Path) -> Pins:
+    return Pins(Store.open(tmp_path / "data", QUICK))
+
+
+def asked(pins: Pins, account: str, rest: str) -> bytes:
+    answer = proof_answer(pins._store, pins, KEY, 1_700_000_000.5, account, rest)
+    assert answer.status == 200
+    assert answer.body is not None
+    return b"".join(bytes(piece) for piece in answer.body)  # type: ignore[arg-type]
+
+
+def test_what_is_pinned_is_proven_to_its_account_alone(pins: Pins) -> None:
+    path = f"{CID}/{NONCE.hex()}/3"
+    with pytest.raises(NotFound):
+        asked(pins, "a", path)
+    pin = pins.add("a", Wish(CID))
+    with pytest.raises(NotFound):
+        asked(pins, "a", path)
+    pins.begin(pin.request_id)
+    pins.pinned(pin.request_id, 11, 11)
+    verdict = verify(Challenge(CID, NONCE, 3), [asked(pins, "a", path)])
+    assert (verdict.signer, verdict.made_ms) == (KEY.public, 1_700_000_000_500)
+    assert verdict.missing == CID, "it is said that it is not here after all"
+    with pytest.raises(NotFound):
+        asked(pins, "b", path)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["", "nonsense", str(CID), f"{CID}/", f"{CID}/00", f"{CID}/{'zz' * 32}", f"{CID}/{NONCE.hex()}/0",
+     f"{CID}/{NONCE.hex()}/65", f"{CID}/{NONCE.hex()}/x", f"{CID}/{NONCE.hex()}/3/4", f"x/{NONCE.hex()}"],
+)  # fmt: skip
+def test_a_challenge_that_is_none_is_refused(pins: Pins, rest: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        asked(pins, "a", rest)
+    assert isinstance(refused.value, EdgeError)

@@ -1,0 +1,173 @@
+"""`fleek-pin export | import`: sets of pins as signed documents (docs/formats/manifest.md)."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import click
+
+from content import multibase, public_key
+from content.cid import Cid
+from content.private_key import PrivateKey
+from node.identity import signing_key
+from pinning import timestamps
+from pinning.manifest import Reader, Signed, Writer, check
+from pinning.pin import Wish
+from runtime.clock import SystemClock
+from runtime.errors import BadRequest, Unreachable, Unverified
+from tools.frame import walk
+from tools.pin.adding import seekable
+from tools.pin.asking import filters
+from tools.pin.book import Book, Order, Wanted
+from tools.pin.invocation import Invocation, command
+from tools.pin.record import PinRecord, color, line
+
+KEY_FILE: Final = "pin.key"
+_READ_BYTES: Final = 1 << 20
+_SECOND_MS: Final = 1000
+_NANOS: Final = 1_000_000_000
+_ENDS: Final = "pinned_until"
+
+
+@click.command()
+@filters
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="[default: standard output]"
+)
+@command
+def export(invocation: Invocation, output: Path | None, wanted: Wanted) -> None:
+    """Write pins as a signed manifest.
+
+    A line a pin, with its name, labels, origins and end, newest first; the last line signs all before it.
+    With --data it is signed by the node's key, else by a key of yours, kept beside the configuration.
+
+    \b
+    Example:
+      fleek-pin export > pins.manifest
+      fleek-pin export --meta app=blog -o blog.manifest
+    """
+    out = invocation.out
+    with invocation.book() as book, ExitStack() as stack:
+        key = _key(invocation, book)
+        writer = Writer(key.public, key.sign, int(SystemClock().now_s() * _SECOND_MS))
+        file = stack.enter_context(_created(output)) if output is not None else sys.stdout.buffer
+        count = 0
+        try:
+            file.write(writer.header())
+            for record in book.pins(wanted):
+                file.write(writer.entry(_wish(record, book.where)))
+                count += 1
+            file.write(writer.end())
+            file.flush()
+        except OSError as fault:
+            raise walk.translated(fault, output or "standard output") from None
+        if output is not None:
+            told = {"path": str(output), "pins": count, "signer": _name(key.public)}
+            out.record(told, f"{count} pins in {output}, signed by {_name(key.public)}")
+
+
+@click.command("import")
+@click.argument("path", metavar="FILE")
+@click.option("--signer", metavar="PEERID", help="Refuse what anybody else has signed.")
+@click.option("--missing", "only_missing", is_flag=True, help="Pass over what is pinned under the same name.")
+@click.option("-q", "--quiet", is_flag=True, help="Print request ids only.")
+@command
+def import_(invocation: Invocation, path: str, signer: str | None, only_missing: bool, quiet: bool) -> None:
+    """Add the pins of a manifest.
+
+    All of it is read and its signature checked before the first pin is added; - is standard input. Pins whose
+    time is over are passed over. Exit 4 when it is not what its signer signed.
+
+    \b
+    Example:
+      fleek-pin import pins.manifest --service other
+      fleek-pin import blog.manifest --missing --signer 12D3KooW…
+    """
+    with ExitStack() as stack:
+        file = seekable(path, stack)
+        signed = _checked(file, path, signer)
+        invocation.out.note(f"{signed.count} pins, signed by {_name(signed.signer)}")
+        now_s = SystemClock().now_s()
+        with invocation.book() as book:
+            for wish in _wishes(file, path):
+                if wish.expires_s is not None and wish.expires_s <= now_s:
+                    invocation.out.warn(f"passed over: {wish.cid} (its time is over)")
+                elif not (only_missing and _has(book, wish)):
+                    record = book.add(_order(wish))
+                    plain = record["requestid"] if quiet else line(record)
+                    invocation.out.record(record, plain, color=None if quiet else color(record), flush=True)
+
+
+def _key(invocation: Invocation, book: Book) -> PrivateKey:
+    if invocation.service() is None:
+        return signing_key(Path(book.where))
+    folder = invocation.settings.path.parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise walk.translated(fault, folder) from None
+    return signing_key(folder, KEY_FILE)
+
+
+def _wish(record: PinRecord, where: str) -> Wish:
+    """What a pin asks for. Raises Unreachable: the service lists what cannot be."""
+    meta = {key: value for key, value in record["meta"].items() if key != _ENDS}
+    ends = record["info"].get(_ENDS)
+    try:
+        expires_s = timestamps.read(ends, _ENDS) / _NANOS if isinstance(ends, str) else None
+        cid = Cid.parse(record["cid"])
+        return Wish(cid, record["name"] or None, tuple(record["origins"]), meta, expires_s)
+    except BadRequest as error:
+        why = f"the service lists a pin that cannot be: {error.message}"
+        raise Unreachable(why, where=f"{where}, {record['requestid']}") from None
+
+
+def _order(wish: Wish) -> Order:
+    return Order(wish.cid.text(), wish.name or "", wish.origins, wish.meta, wish.expires_s)
+
+
+def _has(book: Book, wish: Wish) -> bool:
+    return book.count(Wanted(cids=(wish.cid.text(),), name=wish.name)) > 0
+
+
+def _checked(file: BinaryIO, path: str, signer: str | None) -> Signed:
+    try:
+        signed = check(_pieces(file, path))
+    except (BadRequest, Unverified) as error:
+        error.where = f"{path}, {error.where}".rstrip(", ")
+        raise
+    if signer is not None and _name(signed.signer) != signer:
+        raise Unverified(
+            f"the manifest is signed by {_name(signed.signer)}", where=path, hint=f"not by {signer}"
+        )
+    return signed
+
+
+def _wishes(file: BinaryIO, path: str) -> Iterator[Wish]:
+    """The pins of a manifest that was checked; checked again, as the file may have changed meanwhile."""
+    reader = Reader()
+    for data in _pieces(file, path):
+        yield from reader.feed(data)
+    reader.end()
+
+
+def _pieces(file: BinaryIO, path: str) -> Iterator[bytes]:
+    try:
+        file.seek(0)
+        while data := file.read(_READ_BYTES):
+            yield data
+    except OSError as fault:
+        raise walk.translated(fault, path) from None
+
+
+def _name(signer: bytes) -> str:
+    return multibase.encode("z", public_key.decode(signer).name)[1:]
+
+
+def _created(path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except OSError as fault:
+        raise walk.translated(fault, path) from None
