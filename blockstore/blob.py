@@ -22,7 +22,7 @@ from durable import FOREIGN, Extent, ViewTxn, translated
 _SHIFT: Final = SEGMENT_BYTES.bit_length() - 1
 _OFFSET: Final = SEGMENT_BYTES - 1
 # As much as a connection's turn (`net.limits`, turn_bytes): what is checked ahead should be sent now.
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 8
 UseFile = Callable[[int, int, int], int]
 """Offered a descriptor, an offset in its file and a number of bytes; returns how many were taken."""
 
@@ -97,6 +97,10 @@ class Blob:
         size = SEGMENT_BYTES if number < self._last else self._last_bytes
         if not 0 <= start <= stop <= base + size or number > self._last:
             raise ValueError(f"[{start}, {stop}) is not inside one segment of {self.size_bytes} bytes")
+        if use_file is not None and self.lies_apart:
+            taken = self._offer_file(start, stop, use_file, file_stop)
+            if taken is not None:
+                return taken
         if number == 0:
             key, seed = self._only_key, self._only_seed
         else:
@@ -113,7 +117,6 @@ class Blob:
             if not self._proven and not self._backing.checked.has(self.storage_id, number):
                 self._prove(lent, value, number)
             if extent is not None and use_file is not None:
-                stop = self._reach(txn, extent, number, stop, file_stop)
                 return use_file(extent.fd, start, stop - start)
             if stop - start != size:
                 whole, lent = lent, lent[start - base : stop - base]
@@ -126,33 +129,30 @@ class Blob:
                 value.release()
             txn.abort()
 
-    def _reach(self, txn: ViewTxn, extent: Extent, number: int, stop: int, limit: int) -> int:
-        """How far bytes behind `stop`, the end of segment `number`, may be sent as well: `limit` at most.
+    def _offer_file(self, start: int, stop: int, use_file: UseFile, file_stop: int) -> int | None:
+        """What `lend` does where the data lies in an extent and was proven before; None: it must look itself.
 
-        All of them are checked; it ends before what was not proven yet or is damaged: its own turn says so.
+        Segments behind the first are offered with it as far as they are checked: where that ends, what was
+        not proven yet or is damaged begins, and its own turn says so.
         """
-        if limit <= stop or stop % SEGMENT_BYTES:
-            return stop
-        for following in range(number + 1, min(number + _AT_ONCE, self._last + 1)):
-            base = following * SEGMENT_BYTES
-            size = SEGMENT_BYTES if following < self._last else self._last_bytes
-            if base >= limit or not self._is_checked(txn, extent, following, size):
-                return min(base, limit)
-        return min((number + _AT_ONCE) * SEGMENT_BYTES, self.size_bytes, limit)
-
-    def _is_checked(self, txn: ViewTxn, extent: Extent, number: int, size: int) -> bool:
-        """Whether a segment in the extent was proven before and still has its checksum."""
-        if not self._backing.checked.has(self.storage_id, number):
-            return False
-        base = number * SEGMENT_BYTES
-        value = txn.get(stored.KEY.pack(self.storage_id, number))
-        if value is None or not stored.lies_apart(value, size):
-            return False
-        part = extent.part(base, base + size)
-        if part is None:
-            return False
-        with value, part:
-            return stored.data_intact(value, size, stored.seed_of(self.storage_id, number), part)
+        number, reach = start >> _SHIFT, max(stop, file_stop)
+        beyond = min((reach + _OFFSET) >> _SHIFT, number + _AT_ONCE)
+        beyond = self._backing.checked.run(self.storage_id, number, beyond)
+        if beyond == number:
+            return None
+        base, end = number << _SHIFT, min(beyond << _SHIFT, self.size_bytes)
+        extent = self._backing.extents.get(self.storage_id, end)
+        data = extent.part(base, end) if extent is not None else None
+        if extent is None or data is None:
+            return None
+        txn = self._begin()
+        try:
+            intact = _native.intact_bytes(txn, self.storage_id, number, data)
+            end = min(base + intact, reach)
+            return use_file(extent.fd, start, end - start) if intact else None
+        finally:
+            data.release()
+            txn.abort()
 
     def read(self, start: int, stop: int) -> bytes:
         """A copy of bytes [start, stop), any span inside the blob. Raises as `lend` does."""

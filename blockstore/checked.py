@@ -26,6 +26,12 @@ class CheckedMemo:
         page = self._pages.get(key)
         return page is not None and bool(page[bit >> 3] >> (bit & 7) & 1)
 
+    def run(self, storage_id: int, number: int, stop: int) -> int:
+        """Where, from `number` on and at `stop` at the latest, the first pair is that `has` does not know."""
+        while number < stop and self.has(storage_id, number):
+            number += 1
+        return number
+
     def mark(self, storage_id: int, number: int) -> None:
         """Remember this pair."""
         key, bit = _place(storage_id, number)

@@ -18,7 +18,6 @@ Invariants
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from blockstore import Blob, Store
@@ -142,8 +141,7 @@ class Gateway:
         if found is None:
             return None
         head, blob, kind = found.head, found.blob, found.kind
-        lend = partial(blob.lend, file_stop=blob.size_bytes)
-        hit = Hit(head=head, lend=lend, size_bytes=blob.size_bytes, kind=kind)
+        hit = Hit(head=head, lend=blob.lend, size_bytes=blob.size_bytes, kind=kind)
         while len(self._hits) >= MAX_HITS:
             del self._hits[next(iter(self._hits))]
         self._hits[target] = (generation, hit, blob)

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from content.bao.geometry import SEGMENT_BYTES
-from net.answer import Use, UseFile
+from net.answer import NO_LIMIT, Use, UseFile, file_stop
 
 
 class LendingBlob(Protocol):
@@ -28,7 +28,7 @@ class BlobSpan:
         self._start = start
         self.size_bytes = stop - start
 
-    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None, room_bytes: int = NO_LIMIT) -> int:
         """Call `use` with what lies from `start` (within the span) to the end of its segment, or `use_file`.
 
         Returns what that returned. Raises NotFound when the blob was removed meanwhile and
@@ -37,4 +37,5 @@ class BlobSpan:
         first = self._start + start
         segment_end = first - first % SEGMENT_BYTES + SEGMENT_BYTES
         stop = self._start + self.size_bytes
-        return self._blob.lend(first, min(segment_end, stop), use, use_file, stop)
+        reach = file_stop(first, stop, room_bytes, SEGMENT_BYTES)
+        return self._blob.lend(first, min(segment_end, stop), use, use_file, reach)

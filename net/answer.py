@@ -6,7 +6,7 @@ take more, or pieces that lend a view for the length of one call (so no transact
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 Use = Callable[[memoryview], int]
 """Offered a view that dies with the call; returns how many of its bytes were taken."""
@@ -14,6 +14,8 @@ Use = Callable[[memoryview], int]
 
 UseFile = Callable[[int, int, int], int]
 """As `Use`, of bytes that lie in a file: its descriptor, the offset of the first, and how many."""
+
+NO_LIMIT: Final = 1 << 62
 
 
 class Wait(Exception):
@@ -35,14 +37,24 @@ class Piece(Protocol):
         """Length of the stretch; greater than zero."""
         ...
 
-    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None, room_bytes: int = NO_LIMIT) -> int:
         """Offer `use` the bytes from offset `start` of the stretch on, as many as are at hand.
 
-        Where they lie in a file and `use_file` is given, that is called instead. At least one byte is
-        offered when `start < size_bytes`. Returns what was returned.
+        Where they lie in a file and `use_file` is given, that is called instead; about `room_bytes` will be
+        taken, so more need not be made ready. At least one byte is offered when `start < size_bytes`.
+        Returns what was returned.
         Any exception but `Wait` breaks the response off: the client never sees a clean end.
         """
         ...
+
+
+def file_stop(start: int, stop: int, room_bytes: int, stride_bytes: int) -> int:
+    """How far to offer a file whose bytes [start, stop) are wanted when about `room_bytes` will be taken.
+
+    Ends with a stride where it cannot reach `stop`, so that none is made ready twice.
+    """
+    reach = start + room_bytes
+    return stop if reach >= stop else reach - reach % stride_bytes
 
 
 @dataclass(slots=True)
@@ -84,15 +96,15 @@ class Hit:
     """A memoised 200 to a plain GET, sent without a task, a dict of fields or a copy of the body.
 
     `head`: every field line but Date and Server, Content-Length among them, then the empty line.
-    `lend(start, stop, use, use_file)`: offer exactly the bytes [start, stop) of the body to `use`, or
-    where they lie in a file to `use_file` if there is one, and then more if there is more; the server
+    `lend(start, stop, use, use_file, file_stop)`: offer exactly the bytes [start, stop) of the body to `use`,
+    or where they lie in a file to `use_file` if there is one, and then more up to `file_stop`; the server
     never asks across a multiple of `stride_bytes` (a store keeps 256 KiB to a segment). With
     `size_bytes` 0 it is not called. `otherwise`: makes the piece that takes over where `lend` failed.
     """
 
     head: bytes
     size_bytes: int
-    lend: Callable[[int, int, Use, UseFile | None], int]
+    lend: Callable[[int, int, Use, UseFile | None, int], int]
     kind: str = "blob"
     stride_bytes: int = 262144
     otherwise: Callable[[], Piece] | None = None

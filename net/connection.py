@@ -24,7 +24,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
 
-from net.answer import Hit
+from net.answer import NO_LIMIT, Hit, file_stop
 from net.exchange import Exchange
 from net.http1 import Request
 from net.outgoing import Part
@@ -208,7 +208,9 @@ class Connection:
         try:
             if size:
                 use_file = self._send_first_file if self._tls is None else None
-                taken = hit.lend(0, min(size, hit.stride_bytes), self._send_first, use_file)
+                room_bytes = self._wire.room_bytes() if size > hit.stride_bytes else NO_LIMIT
+                reach = file_stop(0, size, room_bytes, hit.stride_bytes)
+                taken = hit.lend(0, min(size, hit.stride_bytes), self._send_first, use_file, reach)
             else:
                 taken = self._send_first(b"")
         except Exception as error:  # noqa: BLE001  # whatever a body raises

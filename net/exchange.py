@@ -195,7 +195,7 @@ class Exchange:
             return
         try:
             send_file = wire.send_file if wire.tls is None else None
-            state = out.pump(wire.sendmsg, self._serving.limits.turn_bytes, send_file)
+            state = out.pump(wire.sendmsg, self._serving.limits.turn_bytes, send_file, wire.room_bytes)
         except ClientGone:
             self._line.abort()
         except Exception as error:  # noqa: BLE001  # whatever a body raises breaks it off

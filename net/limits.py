@@ -41,8 +41,9 @@ class HttpLimits:
     pipeline_bytes: int = _count(65536, "pipelined bytes held while an earlier request is answered")
     # 16 hits of 10 us each: another connection waits 160 us at most for a pipelining one.
     pipeline_depth: int = _count(16, "pipelined requests answered before other connections get a turn")
-    # 1 MiB is about 100-200 us of copying into the kernel; larger turns delay everybody's p99.
-    turn_bytes: int = _count(1 << 20, "body bytes sent on one connection before others get a turn")
+    # 2 MiB, as nginx sends at most (sendfile_max_chunk), is about 300 us of checking and handing over; larger
+    # turns delay everybody's p99, smaller ones spend themselves on getting going.
+    turn_bytes: int = _count(1 << 21, "body bytes sent on one connection before others get a turn")
     # Full handshakes over satellite links take about 3 s.
     tls_handshake_s: float = _limit(10.0, "longest TLS handshake")
     # One header fits one packet; 15 s forgives some lost ones and still ends a slow loris.

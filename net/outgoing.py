@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum, auto
 from typing import Final
 
-from net.answer import Answer, Hit, Pause, Piece, Use, UseFile, Wait
+from net.answer import NO_LIMIT, Answer, Hit, Pause, Piece, Use, UseFile, Wait, file_stop
 from net.http1 import Request
 from net.response import LAST_CHUNK, Framing, Opening, framing, head, length_of
 from runtime.errors import EdgeError
@@ -56,18 +56,19 @@ class HitPiece:
         self._other: Piece | None = None
         self.size_bytes = hit.size_bytes
 
-    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
-        """See `Piece.lend`; one stride at a time."""
-        hit = self._hit
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None, room_bytes: int = NO_LIMIT) -> int:
+        """See `Piece.lend`; one stride at a time, of a file more."""
+        hit, size = self._hit, self.size_bytes
         if self._other is None:
             stop = start - start % hit.stride_bytes + hit.stride_bytes
+            reach = file_stop(start, size, room_bytes, hit.stride_bytes)
             try:
-                return hit.lend(start, min(stop, hit.size_bytes), use, use_file)
+                return hit.lend(start, min(stop, size), use, use_file, reach)
             except EdgeError:
                 if hit.otherwise is None:
                     raise
                 self._other = hit.otherwise()
-        return self._other.lend(start, use, use_file)
+        return self._other.lend(start, use, use_file, room_bytes)
 
 
 class Outgoing:
@@ -84,6 +85,7 @@ class Outgoing:
         "_parts",
         "_piece",
         "_queued",
+        "_room",
         "_send_file",
         "_sendmsg",
         "account",
@@ -120,6 +122,7 @@ class Outgoing:
         self._gone = False
         self._sendmsg: SendMsg | None = None
         self._send_file: SendFile | None = None
+        self._room: Callable[[], int] | None = None
 
     @classmethod
     def rest_of_hit(cls, hit: Hit, head: bytes, taken_bytes: int) -> "Outgoing":
@@ -153,13 +156,20 @@ class Outgoing:
             self._queued = 0
             self._offset += count
 
-    def pump(self, sendmsg: SendMsg, budget: int, send_file: SendFile | None = None) -> Pumped:
+    def pump(
+        self,
+        sendmsg: SendMsg,
+        budget: int,
+        send_file: SendFile | None = None,
+        room: Callable[[], int] | None = None,
+    ) -> Pumped:
         """Send until all is taken (DONE), the kernel is full (BLOCKED), `budget` bytes went (MORE) or the
         body has to be waited for (PAUSED: `pause` says how; set it to None and pump again).
 
-        Raises `ClientGone`, and whatever the body raises.
+        `room`, with `send_file`: about how many bytes the kernel takes now. Raises `ClientGone`, and
+        whatever the body raises.
         """
-        self._sendmsg, self._send_file, self._blocked = sendmsg, send_file, False
+        self._sendmsg, self._send_file, self._room, self._blocked = sendmsg, send_file, room, False
         stop = self.taken_bytes + budget
         while self.taken_bytes < stop:
             self._fill()
@@ -185,7 +195,13 @@ class Outgoing:
 
     def _lend(self, piece: Piece) -> None:
         try:
-            piece.lend(self._offset, self._offer, self._offer_file if self._send_file else None)
+            if self._send_file is None or self._room is None:
+                piece.lend(self._offset, self._offer, None)
+            elif room_bytes := self._room():
+                piece.lend(self._offset, self._offer, self._offer_file, room_bytes)
+            else:
+                self._blocked = True
+                return
         except Wait as waiting:
             self.pause = Pause(waiting.wait)
         else:
@@ -211,9 +227,11 @@ class Outgoing:
     def _offer_file(self, fd: int, offset: int, count: int) -> int:
         """The `use_file` of a piece: what is queued and a stretch of a file, which is not copied."""
         assert self._send_file is not None
-        before = self._offset
+        before, queued = self._offset, self._queued
         try:
-            self.took(self._send_file(self._parts, fd, offset, count))
+            taken = self._send_file(self._parts, fd, offset, count)
+            self._blocked = taken < queued + count  # another try would check bytes that stay here
+            self.took(taken)
         except (BlockingIOError, InterruptedError):
             self._blocked = True
         except OSError as error:

@@ -47,6 +47,12 @@ def segment(data: Buffer, index: int, only: bool) -> tuple[bytes, bytes]:
     `only`: the blob is this one segment (index 0, may be empty); then the first item is the root.
     """
 
+def intact_bytes(txn: Any, storage_id: int, first: int, data: Buffer) -> int:
+    """How many bytes from the beginning of `data` match their XXH3, in whole segments.
+
+    `data` is that of segments `first` on of a storage id, in an extent; `txn.get` gives their values.
+    """
+
 def upper(cvs: Buffer) -> tuple[bytes, bytes]:
     """Root and pre-order nodes over segments, from the chaining values of two or more segments."""
 

@@ -1,7 +1,7 @@
 //! What Python cannot do at the speed of memory. BLAKE3 trees over 16 KiB groups: chaining values, outboards,
 //! verification of whole subtrees. dag-pb nodes and their UnixFS messages, and dag-cbor, read ([`dag_pb`],
-//! [`unixfs`], [`dag_cbor`]). And, in [`hot`], one turn of a connection that asks for something known, and in
-//! [`tls`] the TLS under connections.
+//! [`unixfs`], [`dag_cbor`]). And, in [`hot`], one turn of a connection that asks for something known, in [`extent`] the
+//! checksums of a large body's step, and in [`tls`] the TLS under connections.
 //!
 //! What it is not: a hasher for other purposes, or a home for formats at large. A format is read here when it
 //! was measured to be a request's cost (docs/decisions/0012), and written in Python all the same.
@@ -19,6 +19,8 @@ pub mod unixfs;
 mod buffer;
 #[cfg(feature = "python")]
 mod dag_cbor;
+#[cfg(feature = "python")]
+mod extent;
 #[cfg(feature = "python")]
 mod hot;
 #[cfg(feature = "python")]

@@ -266,6 +266,7 @@ impl Subtree {
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(crate::extent::intact_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(segment, module)?)?;
     module.add_function(wrap_pyfunction!(upper, module)?)?;
     module.add_function(wrap_pyfunction!(outboard, module)?)?;

@@ -13,6 +13,7 @@ from blockstore import Durability, Store
 from blockstore import format as store_format
 from blockstore import segment as stored
 from blockstore.hot import hot_entry
+from content.bao._native import intact_bytes
 from durable import Job, Txn
 from runtime.errors import BlobDamaged, NewerFormat, NotFound
 from tests.blockstore.conftest import KILL_SAFE, Opener
@@ -124,7 +125,7 @@ def test_damage_is_found_before_the_file_is_offered(store: Store, content: Conte
 def test_segments_read_before_are_offered_together_and_none_past_the_end_asked_for(
     store: Store, content: Content
 ) -> None:
-    size = 6 * SEGMENT + 17
+    size = 10 * SEGMENT + 17
     data = content(size)
     blob = store.blob(store.put_bytes(data).root)
     spans: list[tuple[int, int]] = []
@@ -142,9 +143,9 @@ def test_segments_read_before_are_offered_together_and_none_past_the_end_asked_f
     blob.read(0, 3 * SEGMENT)
     assert offered(5, SEGMENT, size) == (5, 3 * SEGMENT)
     blob.read(0, size)
-    assert offered(5, SEGMENT, size) == (5, 4 * SEGMENT), "a turn, no more"
-    assert offered(4 * SEGMENT, 5 * SEGMENT, size) == (4 * SEGMENT, size)
-    assert offered(6 * SEGMENT + 3, size, size) == (6 * SEGMENT + 3, size)
+    assert offered(5, SEGMENT, size) == (5, 8 * SEGMENT), "a turn, no more"
+    assert offered(8 * SEGMENT, 9 * SEGMENT, size) == (8 * SEGMENT, size)
+    assert offered(10 * SEGMENT + 3, size, size) == (10 * SEGMENT + 3, size)
     assert offered(0, SEGMENT, 2 * SEGMENT + 1) == (0, 2 * SEGMENT + 1)
     assert offered(0, SEGMENT, SEGMENT) == (0, SEGMENT)
     assert offered(0, 10, 10) == (0, 10)
@@ -352,3 +353,24 @@ def test_every_durability_keeps_and_removes_large_blobs(
     assert store.verify(kept).intact
     assert leaks_here(store) == []
     assert len(files(store)) == 1
+
+
+def test_checks_of_neighbouring_segments_stop_at_the_first_that_fails(store: Store, content: Content) -> None:
+    size = 3 * SEGMENT + 100_000
+    data = content(size)
+    storage_id = store.blob(store.put_bytes(data).root).storage_id
+    txn = store.backing.bulk.begin_views()
+    try:
+        assert intact_bytes(txn, storage_id, 0, data) == size
+        assert intact_bytes(txn, storage_id, 2, data[2 * SEGMENT :]) == size - 2 * SEGMENT
+        assert intact_bytes(txn, storage_id, 3, data[3 * SEGMENT : -1]) == 0
+        for at, intact in ((SEGMENT - 1, 0), (SEGMENT, SEGMENT), (size - 1, 3 * SEGMENT)):
+            damaged = bytearray(data)
+            damaged[at] ^= 1
+            assert intact_bytes(txn, storage_id, 0, damaged) == intact
+        assert intact_bytes(txn, storage_id, 1, data[SEGMENT:] + bytes(SEGMENT)) == 2 * SEGMENT
+        assert intact_bytes(txn, storage_id + 1, 0, data) == 0
+        with pytest.raises(OverflowError):
+            intact_bytes(txn, storage_id, -1, data)
+    finally:
+        txn.abort()

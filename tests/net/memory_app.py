@@ -84,7 +84,7 @@ class Bytes:
     def size_bytes(self) -> int:
         return len(self.data)
 
-    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None, room_bytes: int = 0) -> int:
         if self.fail_at is not None and start >= self.fail_at:
             raise self.error
         taken = use(memoryview(self.data)[start : start + self.stride])
@@ -92,7 +92,7 @@ class Bytes:
         return taken
 
     def hit(self, fields: bytes = b"") -> Hit:
-        def lend(start: int, stop: int, use: Use, use_file: UseFile | None) -> int:
+        def lend(start: int, stop: int, use: Use, use_file: UseFile | None, file_stop: int) -> int:
             assert start // self.stride == (stop - 1) // self.stride, "asked across a stride"
             if self.fail_at is not None and start >= self.fail_at:
                 raise self.error
@@ -115,7 +115,7 @@ class Filed(Bytes):
     def __del__(self) -> None:
         os.close(self.fd)
 
-    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None, room_bytes: int = 0) -> int:
         return super().lend(start, self.choose(use, use_file, start))
 
     def choose(self, use: Use, use_file: UseFile | None, start: int) -> Use:
@@ -130,8 +130,8 @@ class Filed(Bytes):
     def hit(self, fields: bytes = b"") -> Hit:
         plain = super().hit(fields)
 
-        def lend(start: int, stop: int, use: Use, use_file: UseFile | None) -> int:
-            return plain.lend(start, stop, self.choose(use, use_file, start), None)
+        def lend(start: int, stop: int, use: Use, use_file: UseFile | None, file_stop: int) -> int:
+            return plain.lend(start, stop, self.choose(use, use_file, start), None, file_stop)
 
         return Hit(plain.head, plain.size_bytes, lend, stride_bytes=self.stride)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from net.answer import Answer, Pause, Piece
+from net.answer import NO_LIMIT, Answer, Pause, Piece, file_stop
 from net.limits import HttpLimits
 from net.outgoing import Outgoing, Part, Pumped
 from net.response import Framing
@@ -157,6 +157,60 @@ def test_where_the_file_system_cannot_lend_pages_views_are_sent(code: int) -> No
     assert out.pump(sendmsg, 1 << 30, send_file) is Pumped.DONE  # type: ignore[arg-type]
     assert bytes(sent) == b"head" + BODY
     assert out.body_bytes == len(BODY)
+
+
+def _pumped(piece: Filed, takes: int, room: int) -> tuple[Pumped, int]:
+    """One pump of `piece` into a kernel that takes `takes` bytes at once and says it has `room`."""
+    out = Outgoing(b"", (piece,), Framing.LENGTH, len(BODY), status=200, kind="k", account=None)
+
+    def send_file(parts: object, fd: int, offset: int, count: int) -> int:
+        return min(count, takes)
+
+    ended = out.pump(lambda parts: 0, 1 << 30, send_file, lambda: room)
+    return ended, out.body_bytes
+
+
+def test_a_send_that_came_short_ends_the_turn_so_nothing_is_read_for_another_try() -> None:
+    piece = Filed(BODY)
+    assert _pumped(piece, 1000, 1 << 20) == (Pumped.BLOCKED, 1000)
+    assert piece.lent["file"] == 1
+
+
+def test_nothing_is_read_while_the_kernel_has_no_room() -> None:
+    piece = Filed(BODY)
+    assert _pumped(piece, 1 << 20, 0) == (Pumped.BLOCKED, 0)
+    assert piece.lent["file"] == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "room_bytes", "expected"),
+    [
+        (0, 1000, NO_LIMIT, 1000),
+        (0, 1000, 1000, 1000),
+        (0, 1000, 999, 900),
+        (250, 1000, 100, 300),
+        (250, 1000, 49, 200),  # not even the stride it is in: that one is offered all the same
+    ],
+)
+def test_a_file_is_offered_by_whole_strides_where_there_is_no_room_for_all(
+    start: int, stop: int, room_bytes: int, expected: int
+) -> None:
+    assert file_stop(start, stop, room_bytes, 100) == expected
+
+
+def test_the_kernel_tells_its_room_and_none_when_it_would_not_wake_us() -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    ours = socket.create_connection(server.getsockname())
+    theirs, _ = server.accept()
+    ours.setblocking(False)
+    wire = Wire(ours, "", None, None)  # type: ignore[arg-type]  # nothing is watched
+    assert wire.room_bytes() > 0
+    with pytest.raises(BlockingIOError):
+        while True:
+            ours.send(bytes(65536))
+    assert wire.room_bytes() == 0
+    for each in (ours, theirs, server):
+        each.close()
 
 
 def test_head_and_file_leave_together_and_what_the_kernel_did_not_take_is_told() -> None:

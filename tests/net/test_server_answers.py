@@ -80,9 +80,9 @@ def test_a_hit_whose_loan_fails_after_bytes_left_is_never_followed_by_an_error_a
         hit = piece.hit()
         lend, calls = hit.lend, []
 
-        def closes_badly(start: int, stop: int, use: Use, use_file: UseFile | None) -> int:
+        def closes_badly(start: int, stop: int, use: Use, use_file: UseFile | None, file_stop: int) -> int:
             calls.append(start)
-            lend(start, stop, use, use_file)
+            lend(start, stop, use, use_file, file_stop)
             raise NotFound("the transaction would not close")
 
         hit.lend = closes_badly

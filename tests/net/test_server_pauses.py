@@ -90,7 +90,7 @@ class Healing:
         self.content, self.heals, self.is_whole = content, heals, False
         self.size_bytes = len(content)
 
-    def lend(self, start: int, use: Use, use_file: UseFile | None = None) -> int:
+    def lend(self, start: int, use: Use, use_file: UseFile | None = None, room_bytes: int = 0) -> int:
         half = len(self.content) // 2
         if start >= half and not self.is_whole:
             raise Wait(self.wait)
@@ -135,7 +135,7 @@ def test_a_piece_whose_wait_fails_resets_the_connection() -> None:
 def test_where_a_hit_fails_another_piece_takes_over(fails_at: int, has_other: bool) -> None:
     content = bytes(range(251)) * 4000
 
-    def lend(start: int, stop: int, use: Use, use_file: UseFile | None) -> int:
+    def lend(start: int, stop: int, use: Use, use_file: UseFile | None, file_stop: int) -> int:
         if stop > fails_at:
             raise BlobDamaged("a segment is damaged")
         return use(memoryview(content)[start:stop])
