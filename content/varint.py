@@ -9,10 +9,13 @@ from typing import Final
 from runtime.errors import BadRequest
 
 MAX_BYTES: Final = 9
+_OF_ONE_BYTE: Final = tuple(bytes([number]) for number in range(0x80))  # what lengths and tags mostly are
 
 
 def encode(number: int) -> bytes:
     """The shortest varint of `number`, 0 <= number < 2^63."""
+    if 0 <= number < 0x80:
+        return _OF_ONE_BYTE[number]
     if not 0 <= number < 1 << 63:
         raise ValueError(f"{number} has no varint of {MAX_BYTES} bytes")
     out = bytearray()

@@ -44,7 +44,7 @@ def build_directory(
         _check(entry.name, None if before is None else before.name)
     below = sum(entry.dag_bytes for entry in ordered)
     flat = encode(Message(Kind.DIRECTORY, mode=mode, mtime=mtime))
-    if _estimate(profile, ordered, len(flat)) <= profile.shard_above_bytes:
+    if _fits(profile, ordered, len(flat)):
         links = tuple(dag_pb.Link(entry.cid, entry.name, entry.dag_bytes) for entry in ordered)
         data = dag_pb.encode(dag_pb.Node(links, flat))
         block = Block.sealed(DAG_PB, data, version=profile.cid_version)
@@ -100,16 +100,21 @@ def _shard(
     return block.cid, len(data) + sum(link.size_bytes or 0 for link in links)
 
 
-def _estimate(profile: Profile, entries: list[Entry], message_bytes: int) -> int:
-    if profile.estimate is Estimate.LINKS:
-        return sum(len(_raw(entry.name)) + len(entry.cid.raw) for entry in entries)
-    total = 1 + len(varint.encode(message_bytes)) + message_bytes
+def _fits(profile: Profile, entries: list[Entry], message_bytes: int) -> bool:
+    """Whether the entries stay in one node, by the profile's way of counting."""
+    by_links = profile.estimate is Estimate.LINKS
+    total = 0 if by_links else 1 + len(varint.encode(message_bytes)) + message_bytes
     for entry in entries:
         name, cid = len(_raw(entry.name)), len(entry.cid.raw)
-        body = 3 + cid + len(varint.encode(cid)) + name + len(varint.encode(name))
-        body += len(varint.encode(entry.dag_bytes))
-        total += 1 + len(varint.encode(body)) + body
-    return total
+        if by_links:
+            total += name + cid
+        else:
+            body = 3 + cid + len(varint.encode(cid)) + name + len(varint.encode(name))
+            body += len(varint.encode(entry.dag_bytes))
+            total += 1 + len(varint.encode(body)) + body
+        if total > profile.shard_above_bytes:
+            return False
+    return True
 
 
 def _check(name: str, before: str | None) -> None:
