@@ -32,7 +32,8 @@ FOLDERS: Final = 256  # of a million extents, four thousand names each
 _GONE: Final = "gone"
 # Two descriptors each. More large blobs than this being sent at once cost an open and a map a step, 10 us.
 _OPEN_MAX: Final = 64
-# Of the disk, left alone: to delete, the environments have to grow by some pages first.
+# Of the disk, left alone: to delete, the environments have to grow by some pages first. They leave as much
+# (`disk_room_bytes`); the ballast is for when others have filled the disk to the last byte.
 _KEPT_BYTES: Final = 1 << 20
 
 

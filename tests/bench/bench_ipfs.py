@@ -1,4 +1,4 @@
-"""IPFS content beside kubo: gateway, CAR export and import of trees, one core each, in turn.
+"""IPFS content beside kubo: gateway and CAR export, one core each, in turn.
 
 kubo adds everything; its CAR files are imported here, so both serve the same CIDs. FLEEK_BENCH_IPFS_SCALE
 divides the large sizes for a quick look. Needs kubo (tests/conformance/peers).
@@ -7,12 +7,10 @@ divides the large sizes for a quick look. Needs kubo (tests/conformance/peers).
 import json
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -32,7 +30,6 @@ KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 GIB: Final = (1 << 30) // SCALE
 ENTRIES: Final = 10_000
-FILES: Final = 10_000 // SCALE
 RANGES: Final = 200  # requests a round
 MIB_S: Final = 1e6
 
@@ -46,7 +43,7 @@ def _random_file(path: Path, size_bytes: int) -> Path:
     return path
 
 
-def _many_files(folder: Path, count: int, size_bytes: int) -> Path:
+def many_files(folder: Path, count: int, size_bytes: int) -> Path:
     """A folder of `count` files of `size_bytes` each."""
     folder.mkdir(parents=True)
     chance = random.Random(count)
@@ -192,7 +189,7 @@ def directories() -> list[Row]:
     ids = ("ipfs-listing-10000", "ipfs-hamt-entry-p50")
     if why := servers.missing("ipfs"):
         return [not_run(id, why) for id in ids]
-    with both(lambda folder: _many_files(folder / "tree", ENTRIES, 11)) as (ours, peer, cid):
+    with both(lambda folder: many_files(folder / "tree", ENTRIES, 11)) as (ours, peer, cid):
         our_lists, peer_lists = single(f"/ipfs/{cid}/", ours, peer)
         pick = random.Random(2)
 
@@ -213,38 +210,8 @@ def directories() -> list[Row]:
     ]
 
 
-def adding() -> list[Row]:
-    """`add` of 1 GiB in 10,000 files from the page cache; bytes stored for it, and after its CAR."""
-    ids = ("ipfs-add", "ipfs-stored", "ipfs-stored-after-car")
-    if why := servers.missing("ipfs"):
-        return [not_run(id, why) for id in ids]
-    ours: list[float] = []
-    theirs: list[float] = []
-    payload = FILES * (GIB // FILES)
-    with tempfile.TemporaryDirectory(prefix="bench-add-") as name:
-        folder = Path(name)
-        tree = _many_files(folder / "tree", FILES, GIB // FILES)
-        cids = set()
-        for index in range(ROUNDS):
-            sides = [partial(_our_add, folder, tree, ours), partial(_kubo_add, folder, tree, theirs)]
-            for side in sides if index % 2 == 0 else reversed(sides):
-                cids.add(side())
-        if len(cids) != 1:
-            raise ValueError(f"the two disagree about the root: {cids}")
-        stored = _disk_bytes(folder / "node")
-        car, cid = folder / "root.car", cids.pop()
-        with car.open("wb") as file:
-            _edge(folder / "node", "dag", "export", cid, stdout=file.fileno())
-        _edge(folder / "node", "dag", "import", str(car))
-        stored_again = _disk_bytes(folder / "node")
-    return [
-        at_least(ids[0], [1 / s for s in ours], [1 / s for s in theirs], 3.0, unit="GiB/s"),
-        at_most(ids[1], stored / payload, None, 1.1, unit="bytes on disk / payload"),
-        at_most(ids[2], stored_again / payload, None, 1.1, unit="bytes on disk / payload"),
-    ]
-
-
-def _edge(data: Path, *arguments: str, stdout: int | None = None) -> bytes:
+def edge(data: Path, *arguments: str, stdout: int | None = None) -> bytes:
+    """What one command of ours printed, on every core. Raises CalledProcessError."""
     done = subprocess.run(
         [FLEEK_EDGE, *arguments, "--data", str(data)],
         stdout=subprocess.PIPE if stdout is None else stdout,
@@ -254,38 +221,13 @@ def _edge(data: Path, *arguments: str, stdout: int | None = None) -> bytes:
     return done.stdout or b""
 
 
-def _our_add(folder: Path, tree: Path, times_s: list[float]) -> str:
-    data = folder / "node"
-    shutil.rmtree(data, ignore_errors=True)
-    started_s = time.perf_counter()
-    printed = _edge(data, "add", "-Q", str(tree))
-    times_s.append(time.perf_counter() - started_s)
-    return printed.decode().strip()
-
-
-def _kubo_add(folder: Path, tree: Path, times_s: list[float]) -> str:
-    """On every core, as ours: the promise is about the command, not about one core."""
-    shutil.rmtree(folder / "kubo", ignore_errors=True)
-    repository = kubo.new_repository(folder / "kubo")
-    environ = {key: text for key, text in repository.environ().items() if key != "GOMAXPROCS"}
-    command = ["ipfs", "add", "-r", "-H", "-Q", "--progress=false", *kubo.V1_2025, str(tree)]
-    started_s = time.perf_counter()
-    done = subprocess.run(command, env=environ, capture_output=True, check=True)
-    times_s.append(time.perf_counter() - started_s)
-    return done.stdout.decode().strip()
-
-
-def _disk_bytes(folder: Path) -> int:
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
-
-
 def car_memory() -> list[Row]:
     """Memory while a CAR of 4 GiB is exported by the gateway, and imported by the command line."""
     ids = ("ipfs-car-import-rss", "ipfs-car-export-rss")
     with tempfile.TemporaryDirectory(prefix="bench-car-") as name:
         folder = Path(name)
         cid = json.loads(
-            _edge(
+            edge(
                 folder / "node", "add", "--json", str(_random_file(folder / "object", 4 * GIB))
             ).splitlines()[-1]
         )["cid"]
@@ -337,6 +279,5 @@ BENCHES: Final[dict[str, Callable[[], Row | list[Row]]]] = {
     "ipfs-256MiB-cpu": large_object,
     "ipfs-range-1MiB-p50": ranges_and_car,
     "ipfs-listing-10000": directories,
-    "ipfs-add": adding,
     "ipfs-car-rss": car_memory,
 }

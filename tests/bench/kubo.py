@@ -67,8 +67,11 @@ class Kubo:
         self.run("dag", "import", "--pin-roots=false", str(car))
 
 
-def new_repository(folder: Path) -> Kubo:
-    """A fresh repository that will never talk to anybody."""
+def new_repository(folder: Path, *, synced: bool = False) -> Kubo:
+    """A fresh repository that will never talk to anybody.
+
+    `synced`: its block files are on the disk before a command returns; as it comes, kubo waits for none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     kubo = Kubo(folder / "repo")
     kubo.run("init", "--empty-repo", "--profile=test")
@@ -81,6 +84,9 @@ def new_repository(folder: Path) -> Kubo:
     config["Routing"] = {"Type": "none"}
     config["AutoConf"] = {"Enabled": False}
     config["Bootstrap"], config["DNS"] = [], {"Resolvers": {}}
+    if synced:
+        flatfs = [each for each in config["Datastore"]["Spec"]["mounts"] if each["type"] == "flatfs"]
+        flatfs[0]["sync"] = True
     config_path.write_text(json.dumps(config))
     return kubo
 
