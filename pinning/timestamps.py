@@ -12,6 +12,7 @@ from runtime.errors import BadRequest
 
 MAX_NS: Final = (1 << 63) - 1  # April 2262; later and earlier times are taken for the nearest that fits
 _DAY_S: Final = 86_400
+_MINUTE_NS: Final = 60_000_000_000
 _TIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,32}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
@@ -19,11 +20,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def written(ns: int) -> str:
-    """Nanoseconds since the epoch as RFC 3339 in UTC, always with nine digits of a second; 0.7 us."""
-    seconds, fraction = divmod(ns, 1_000_000_000)
-    day, second = divmod(seconds, _DAY_S)
-    minute, second = divmod(second, 60)
-    return f"{_date(day)}T{minute // 60:02d}:{minute % 60:02d}:{second:02d}.{fraction:09d}Z"
+    """Nanoseconds since the epoch as RFC 3339 in UTC, always with nine digits of a second; 0.5 us."""
+    minute, left_ns = divmod(ns, _MINUTE_NS)
+    digits = f"{left_ns:011d}"
+    return f"{_minute(minute)}{digits[:2]}.{digits[2:]}Z"
 
 
 def written_s(seconds: float) -> str:
@@ -57,9 +57,9 @@ def read(text: str, where: str, *, up: bool = False) -> int:
     return min(max(ns, 0), MAX_NS)
 
 
-@lru_cache(maxsize=1024)
-def _date(day: int) -> str:
-    return datetime.fromtimestamp(day * _DAY_S, UTC).strftime("%Y-%m-%d")
+@lru_cache(maxsize=4096)  # a page of a thousand pins has neighbours
+def _minute(minute: int) -> str:
+    return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%M:")
 
 
 def _refused(text: str, where: str) -> BadRequest:
