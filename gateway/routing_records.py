@@ -5,9 +5,8 @@ Sources: the delegated routing v1 HTTP API (schema `peer`), IPIP-484 (filters).
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
-from gateway.hosts import Site
+from gateway.hosts import Site, is_address, split_host
 
 Record = dict[str, object]
 HTTP: Final = "transport-ipfs-gateway-http"
@@ -55,13 +54,14 @@ def peer_record(peer_id: str, site: Site, filters: Filters) -> list[Record]:
     return [] if passed is None else [passed]
 
 
-def multiaddr(site: Site) -> str:
-    """Where this node is reached, as the client reached it."""
-    parts = urlsplit(f"{site.scheme}://{site.base or 'localhost'}")
-    host = parts.hostname or "localhost"
-    port = parts.port or (443 if site.scheme == "https" else 80)
-    kind = "ip6" if ":" in host else "ip4" if host.replace(".", "").isdigit() else "dns"
-    return f"/{kind}/{host}/tcp/{port}{'/tls/http' if site.scheme == 'https' else '/http'}"
+def multiaddr(site: Site, names: str = "dns") -> str:
+    """Where this node is reached, as the client reached it; `names`: the protocol of what is no address."""
+    host, port = split_host(site.base or "localhost")
+    host = host.strip("[]")
+    usual = 443 if site.scheme == "https" else 80
+    number = int(port) if port and 0 < int(port) < 65_536 else usual
+    kind = names if not is_address(host) else "ip6" if ":" in host else "ip4"
+    return f"/{kind}/{host}/tcp/{number}{'/tls/http' if site.scheme == 'https' else '/http'}"
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.hosts import Hosts
+from gateway.routing_records import multiaddr
 from tests.appliance import Node, edge, token
 
 MISSING = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
@@ -51,6 +53,21 @@ def test_what_is_held_is_provided_by_this_node(held: Held, accept: str) -> None:
     assert record["Protocols"] == [HTTP]
     assert str(record["ID"]).startswith("12D3KooW")
     assert providers(held, cid=MISSING, accept=accept) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("edge.example:99999", "/dns/edge.example/tcp/80/http"),
+        ("edge.example:0", "/dns/edge.example/tcp/80/http"),
+        ("[1:.]", "/dns/1:./tcp/80/http"),
+        ("[2001:db8::1]:81", "/ip6/2001:db8::1/tcp/81/http"),
+        ("1.2.3", "/dns/1.2.3/tcp/80/http"),
+    ],
+)
+def test_any_host_that_is_let_in_gives_an_address(host: str, address: str) -> None:
+    hosts = Hosts((), (), lambda _: False)
+    assert multiaddr(hosts.of(host, "http")) == address
 
 
 def test_how_long_an_answer_may_be_believed(held: Held) -> None:
