@@ -27,6 +27,7 @@ from pinning.rows import request_id
 from tests.bench.bench_store import scratch
 from tests.bench.machine import core_count, pinned, put_ahead
 from tests.bench.row import Row, at_least, at_most
+from tests.pinning.collecting import collect
 
 SCALE: Final = int(os.environ.get("FLEEK_BENCH_STORE_SCALE", "1"))
 MANY: Final = 1_000_000 // SCALE
@@ -34,6 +35,8 @@ ACCOUNT: Final = "many"
 ROUNDS: Final = 15
 ADDS: Final = 200
 RARE: Final = 3
+GC_BLOCKS: Final = 1_000_000 // SCALE
+GC_PINS: Final = 10_000 // SCALE
 _SYNC_BYTES: Final = 160 << 10  # about what a commit of one pin writes
 
 
@@ -240,7 +243,24 @@ def measured(folder: Path) -> list[Row]:
     ]
 
 
-BENCHES: dict[str, Callable[[], Row | list[Row]]] = {"pins": bench_pins}
+def bench_gc() -> list[Row]:
+    """gc of a million blocks, killed three times, beside 10,000 pins that come and go."""
+    with scratch() as folder:
+        start = time.perf_counter()
+        found = collect(folder / "data", GC_BLOCKS, GC_PINS, seed=random.randrange(1 << 32), kills=3)
+        seconds = time.perf_counter() - start
+    why = (
+        f"blocks of accepted pins lost, and blocks nobody keeps left, of {found.blocks}, {found.pins} pins;"
+        f" gc killed {found.kills} times, meanwhile {found.accepted_meanwhile} pins added and"
+        f" {found.removed_meanwhile} removed (longest add {found.longest_add_ms:.0f} ms); {seconds:.0f} s"
+    )
+    return [at_most("pins-gc", found.lost + found.left, None, 0, unit="blocks", why=why)]
+
+
+BENCHES: dict[str, Callable[[], Row | list[Row]]] = {
+    "pins-million": bench_pins,
+    "pins-gc": bench_gc,
+}
 
 _ROLES: dict[str, Callable[[str], object]] = {"fill": fill, "look": look, "add": add}
 

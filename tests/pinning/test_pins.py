@@ -10,10 +10,10 @@ import pytest
 
 from blockstore import Durability, Root, Store, StoreSettings
 from content.block import Block
-from content.cid import RAW
+from content.cid import DAG_PB, RAW, Cid
 from durable import Txn
 from pinning import bitmaps
-from pinning.pin import Filter, Pin, Progress, Wish
+from pinning.pin import Filter, Pin, Progress, Status, Wish
 from pinning.pins import BATCH_MAX, STREAM_PAGE, Pins
 from runtime.errors import BadRequest, EdgeError, NotFound, QuotaExceeded
 from tests.pinning.book_contract import BookContract, cid, named
@@ -147,6 +147,58 @@ def test_times_increase_though_the_clock_steps_back(pins: Pins, clock: HandClock
     clock.now -= 3600
     second = pins.add("b", named(2))
     assert second.created_ns > first.created_ns
+
+
+def test_a_count_goes_down_with_what_it_counted(pins: Pins) -> None:
+    made = pins.add_many("a", [named(number) for number in range(600)])
+    for pin in made[::100]:
+        pins.remove("a", pin.request_id)
+    pins.pinned(made[1].request_id, 1, 1)
+    assert pins.page("a", Filter(), 1).count == 594
+    assert pins.page("a", Filter(statuses=frozenset((Status.QUEUED,))), 1).count == 593
+    assert pins.usage("a").pins[Status.QUEUED] == 593
+    assert pins.page("a", Filter(before_ns=made[300].created_ns), 1).count == 297
+    assert pins.page("a", Filter(after_ns=made[300].created_ns), 1).count == 297
+
+
+def test_ten_thousand_pins_delay_those_of_others_by_a_turn(pins: Pins) -> None:
+    for _ in range(10):
+        pins.add_many("many", [named(number) for number in range(1000)])
+    single = [pins.add(account, named(1)).request_id for account in ("one", "two")]
+    assert {pin.request_id for pin in pins.due(2e9, 3)} > set(single)
+    busy = [pin.request_id for pin in pins.due(2e9, 4) if pin.account == "many"]
+    assert [pin.request_id for pin in pins.due(2e9, 2, busy)] in (single, single[::-1])
+    assert [pins.due(2e9, 1)[0].account for _ in range(6)].count("many") == 2, (
+        "calls go on where the last ended"
+    )
+
+
+def test_cid_v0_and_v1_of_a_block_are_one_root(pins: Pins) -> None:
+    v1 = cid(1, DAG_PB)
+    made = [pins.add("a", Wish(each)) for each in (v1, Cid.v0(v1.multihash))]
+    assert [pin.wish.cid.version for pin in made] == [1, 0], "and come back as they were asked for"
+    assert pins.page("a", Filter(cids=(v1,)), 10).count == 2
+    for pin in made:
+        pins.pinned(pin.request_id, 70, 60)
+    assert pins.usage("a").bytes_ == 70
+    pins.remove("a", made[0].request_id)
+    assert pins.usage("a").bytes_ == 70
+
+
+def test_a_request_id_of_another_account_is_not_found(pins: Pins) -> None:
+    pin = pins.add("a", named(1))
+    for ask in (pins.get, pins.remove):
+        with pytest.raises(NotFound):
+            ask("b", pin.request_id)
+    assert pins.get("a", pin.request_id) == pin
+
+
+def test_the_random_part_of_a_request_id_is_looked_at(pins: Pins) -> None:
+    pin = pins.add("a", named(1))
+    guessed = pin.request_id[:-1] + ("0" if pin.request_id[-1] != "0" else "1")
+    with pytest.raises(NotFound):
+        pins.get("a", guessed)
+    assert pins.begin(guessed) is None
 
 
 def test_changes_are_seen_by_another_process(store: Store, pins: Pins) -> None:
