@@ -16,7 +16,6 @@ from pinning import bitmaps, names
 from pinning.accounts import Account
 from pinning.bitmaps import BUCKET, BUCKET_BITS, EVERY
 from pinning.pin import Filter, Match, Pin, Status
-from pinning.rows import Place
 from pinning.statuses import status_prefix
 from pinning.table import PinTable
 
@@ -81,27 +80,16 @@ class Search:
                 bits &= each.bits(txn, bucket)
             if bits:
                 count += bits.bit_count()
-                lowest = self._read(txn, bucket, bits, limit, pins)
-                if len(pins) >= limit and not counting:
-                    return Step(pins, count, lowest)
+                if len(pins) < limit:
+                    pins += self._table.chosen_down(txn, self._account, bucket, bits, limit - len(pins))
+                if len(pins) == limit and not counting:
+                    return Step(pins, count, self._table.ordinal_of(txn, pins[-1]))
         return Step(pins, count, None)
 
     def _within(self, bucket: int, top: int) -> int:
         start = bucket << BUCKET_BITS
         bits = EVERY if top >= start + BUCKET else (1 << (top - start)) - 1
         return bits >> (self._low - start) << (self._low - start) if self._low > start else bits
-
-    def _read(self, txn: Txn, bucket: int, bits: int, limit: int, pins: list[Pin]) -> int:
-        """Read the pins of a bucket onto `pins` until there are `limit`; returns the last ordinal."""
-        ordinal = bucket << BUCKET_BITS
-        for slot in bitmaps.slots_down(bits):
-            if len(pins) >= limit:
-                break
-            ordinal = (bucket << BUCKET_BITS) + slot
-            pin = self._table.get(txn, Place(self._account.number, ordinal), self._account.name)
-            if pin is not None:
-                pins.append(pin)
-        return ordinal
 
     # Which conditions, and in which order
 
