@@ -88,6 +88,7 @@ class Attempt:
         for _ in range(_WALKS_MAX):
             began_s = means.clock.tick_s()
             here = HereWalk(means.store, root, means.settings.max_blocks, cursor)
+            self._passed_then = -1
             if not await self._bring(here):
                 return None
             took_s = means.clock.tick_s() - began_s

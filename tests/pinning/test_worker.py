@@ -483,16 +483,29 @@ def test_a_cursor_is_no_proof_that_what_is_before_it_is_still_here(tmp_path: Pat
         walk.passed(2 + index)
         walk.found(len(leaf.data))
 
+    class OnceOnly:
+        asked = 0
+        here: Fetching | None = None
+
+        async def fetch(self, cid: Cid, origins: Sequence[str]) -> None:
+            self.asked += 1
+            assert self.here is not None
+            await asyncio.to_thread(self.here.dag.put, leaves[3:])
+
+    gives = OnceOnly()
+
     async def test() -> None:
         work = FakeWork()
         request_id = work.add("alice", Wish(root.cid)).request_id
         work.cursors[request_id] = walk.cursor()
-        async with working(tmp_path / "d", retrieval=lambda here: None, work=work, run=False) as here:
-            here.here.dag.put([root, *leaves[1:]])
+        async with working(tmp_path / "d", sources=gives, work=work, run=False, attempts=1) as here:
+            gives.here = here.here
+            here.here.dag.put([root, *leaves[1:3]])
             here.go()
             (pin,) = await here.ended(request_id)
             assert pin.status is Status.FAILED
             assert str(leaves[0].cid) in pin.details
+            assert gives.asked == 2, "for what lacked behind the cursor, and for what lacked before it"
 
     run(test())
 
