@@ -39,6 +39,7 @@ TABLES: Final = (
     "pinqueue",  # account, due, ordinal -> "": what the worker has to do (pinning.queue)
     "pinexpiry",  # expires, account, ordinal -> ""
     "pinwork",  # account, ordinal -> how far the walk is
+    "pinproofs",  # request id -> what was proven last (pinning.proofs)
 )
 HASH_BYTES: Final = 32
 NAME_BYTES_MAX: Final = 1024  # of a root's name: a path or a label, not a document

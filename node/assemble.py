@@ -28,7 +28,7 @@ from pinning.api import BASE as PINNING
 from pinning.api import PinApi
 from pinning.origins_answer import origins_answer
 from pinning.pins import Pins
-from pinning.proof_answer import proof_answer
+from pinning.proof_answer import proof_answer, proved_answer
 from pinning.size_answer import size_answer
 from runtime.clock import SystemClock
 from runtime.errors import UsageError
@@ -85,6 +85,7 @@ def assemble(start: Start) -> Appliance:
         "origins": lambda account, cid: origins_answer(store, cid, account),
         "size": lambda account, cid: size_answer(store, cid, account),
         "proof": lambda account, asked: proof_answer(store, pins, key, clock.now_s(), account, asked),
+        "proved": lambda account, request_id: proved_answer(store, pins, account, request_id),
     }
     pinning = PinApi(pins, tokens, deny, delegates, clock, extras)
     uploads = upload_service(start, store, pins, tokens, deny, clock)

@@ -18,7 +18,6 @@ from runtime.errors import BadRequest, Unverified
 
 FORMAT: Final = "fleek-pin-proof"
 VERSION: Final = 1
-MEDIA_TYPE: Final = "application/vnd.fleek.pin-proof"
 _DOMAIN: Final = b"fleek-pin-proof:1\0"
 _BLOB_BYTES: Final = 32
 _SIZE_MAX: Final = (1 << 63) - 1

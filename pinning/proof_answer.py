@@ -14,11 +14,14 @@ from pinning.challenge import NONCE_BYTES, SAMPLES_DEFAULT, Challenge
 from pinning.holding import Holding
 from pinning.pin import Filter, Status
 from pinning.ports import PinBook
+from pinning.proofs import Proofs
 from pinning.proving import prove
 from runtime.errors import BadRequest, NotFound
 
 MEDIA_TYPE: Final = "application/vnd.ipld.car; version=1"
+STATEMENT_TYPE: Final = "application/vnd.ipld.dag-cbor"
 _SECOND_MS: Final = 1000
+_PINS_MAX: Final = 100  # of one CID, whose newest statement this becomes
 
 
 class Signer(Protocol):
@@ -39,17 +42,30 @@ def proof_answer(
 ) -> Answer:
     """The answer to `account`; `asked`: CID, nonce and samples as the path has them. Blocking.
 
-    Raises BadRequest, NotFound (nothing pinned of that CID), BlobDamaged. Reads at most 64 ways down the DAG.
+    What was stated is kept with the pins (`pinning.proofs`). Raises BadRequest, NotFound (nothing pinned of
+    that CID), BlobDamaged, StoreFull. Reads at most 64 ways down the DAG, and waits for one commit.
     """
     challenge = _challenge(asked)
     wanted = Filter(cids=(challenge.root,), statuses=frozenset((Status.PINNED,)))
-    if not book.page(account, wanted, 1).pins:
+    pins = book.page(account, wanted, _PINS_MAX).pins
+    if not pins:
         hint = "only what is pinned, and by the account that asks, is proven"
         raise NotFound("no pin of this content that is pinned", where=challenge.root.text(), hint=hint)
     made_ms = int(now_s * _SECOND_MS)
     proof = prove(challenge, Holding(store), signer.public, signer.sign, made_ms)
+    Proofs(store).keep([pin.request_id for pin in pins], proof.statement)
     fields = [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store")]
     return Answer(200, fields, proof.pieces, kind="pinning", account=account)
+
+
+def proved_answer(store: Store, book: PinBook, account: str, request_id: str) -> Answer:
+    """`GET …/x/proved/<requestid>`: the statement that was signed last for a pin. Raises NotFound."""
+    found = Proofs(store).of(book.get(account, request_id).request_id)
+    if found is None:
+        hint = "ask for a proof: x/proof/<cid>/<nonce>/<samples>"
+        raise NotFound("nothing was proven of this pin yet", where=request_id[:64], hint=hint)
+    fields = [("Content-Type", STATEMENT_TYPE), ("Cache-Control", "no-store")]
+    return Answer(200, fields, found, len(found), kind="pinning", account=account)
 
 
 def _challenge(asked: str) -> Challenge:

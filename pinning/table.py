@@ -43,6 +43,7 @@ class PinTable:
         self._pins = index.table("pins")
         self._ids = index.table("pinids")
         self._work = index.table("pinwork")
+        self._proofs = index.table("pinproofs")
         self._meta = index.table("meta")
         self.accounts = Accounts(index.table("pinaccounts"))
         self.statuses = Statuses(index.table("pinstatus"))
@@ -206,6 +207,7 @@ class PinTable:
         for table, key in ((self._pins, place.key), (self._work, place.key)):
             txn.delete(key, db=table)
         txn.delete(rows.created_key(pin.created_ns), db=self._ids)
+        txn.delete(pin.request_id.encode(), db=self._proofs)
         self.statuses.drop(txn, place.account, pin.status, [place.ordinal])
         for term in bitmaps.terms_of(pin.wish):
             self.terms.clear(txn, bitmaps.term_prefix(place.account, term), [place.ordinal])

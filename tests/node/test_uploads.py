@@ -8,6 +8,8 @@ from pathlib import Path
 
 from content import car
 from content.unixfs.profile import UNIXFS_V1_2025
+from pinning.challenge import NONCE_BYTES, Challenge
+from pinning.verifying import verify
 from tests.appliance import Node, token
 from tests.pinning.arrivals import car_of, tree
 
@@ -66,6 +68,12 @@ def test_an_upload_survives_kill_9_of_the_node(tmp_path: Path) -> None:
         assert node.request("PATCH", path, fields(bearer, at), whole[at:]).status == 204
         told = json.loads(node.get(path, bearer).body)
         assert told["pins"][0]["status"] == "pinned"
+        asked = Challenge(root, chance.randbytes(NONCE_BYTES), 4)
+        proof = node.get(f"/pinning/v1/x/proof/{root}/{asked.nonce.hex()}/4", bearer)
+        assert proof.status == 200, proof.body
+        assert verify(asked, [proof.body]).missing is None
+        size = json.loads(node.get(f"/pinning/v1/x/size/{root}", bearer).body)
+        assert size["size_bytes"] == told["pins"][0]["dag_size"]
         got = node.get(f"/ipfs/{root}?format=car").body
         assert {block.cid: block.data for block in car.CarReader().feed(got)} == dags.blocks
     assert not list((data / "uploads").glob("*.part"))

@@ -6,12 +6,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from blockstore import Store
-from content.cid import Cid
+from content.block import Block
+from content.cid import RAW, Cid
 from content.private_key import wrap
 from pinning.challenge import Challenge
 from pinning.pin import Wish
 from pinning.pins import Pins
-from pinning.proof_answer import proof_answer
+from pinning.proof import read_statement
+from pinning.proof_answer import proof_answer, proved_answer
+from pinning.proofs import Proofs
 from pinning.verifying import verify
 from runtime.errors import BadRequest, EdgeError, NotFound
 from tests.pinning.arrivals import QUICK
@@ -47,6 +50,27 @@ def test_what_is_pinned_is_proven_to_its_account_alone(pins: Pins) -> None:
     assert verdict.missing == CID, "it is said that it is not here after all"
     with pytest.raises(NotFound):
         asked(pins, "b", path)
+
+
+def test_what_was_stated_last_is_kept_with_the_pin_and_goes_with_it(pins: Pins) -> None:
+    pin = pins.add("a", Wish(CID))
+    pins.begin(pin.request_id)
+    pins.pinned(pin.request_id, 11, 11)
+    with pytest.raises(NotFound, match="nothing was proven"):
+        proved_answer(pins._store, pins, "a", pin.request_id)
+    asked(pins, "a", f"{CID}/{NONCE.hex()}/3")
+    pins._store.put_bytes(b"hello world")
+    kept = proved_answer(pins._store, pins, "a", pin.request_id).body
+    assert isinstance(kept, bytes)
+    statement = read_statement(kept)
+    assert (statement.challenge, statement.missing) == (Challenge(CID, NONCE, 3), CID)
+    with pytest.raises(NotFound):
+        proved_answer(pins._store, pins, "b", pin.request_id)
+    proofs = Proofs(pins._store)
+    pins.remove("a", pin.request_id)
+    assert proofs.of(pin.request_id) is None
+    proofs.keep([pin.request_id], Block.sealed(RAW, kept))
+    assert proofs.of(pin.request_id) is None, "nothing is kept of a pin that is gone"
 
 
 @pytest.mark.parametrize(
