@@ -1,7 +1,7 @@
 """The API over the pins of a store, and a client that speaks it: for tests in one process."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -59,8 +59,9 @@ def delegates(request: Request) -> tuple[str, ...]:
 class Service:
     """A client of a running service, and what it runs over."""
 
-    def __init__(self, client: Client, book: Pins) -> None:
-        self.client, self.book = client, book
+    def __init__(self, client: Client, book: Pins, connect: Callable[[], Awaitable[Client]]) -> None:
+        """`connect()`: another connection to the same service."""
+        self.client, self.book, self.connect = client, book, connect
 
     async def raw(
         self, method: str, path: str, token: str | None, body: bytes | None, fields: dict[str, str]
@@ -103,6 +104,6 @@ async def service(book: Pins, extras: Mapping[str, Extra] | None = None) -> Asyn
     api = PinApi(book, TokenTable(), OneDenied(), delegates, ManualClock(), extras or {})
     try:
         async with served(api) as server:
-            yield Service(await server.client(), book)
+            yield Service(await server.client(), book, server.client)
     finally:
         api.close()

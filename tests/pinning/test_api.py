@@ -3,16 +3,18 @@
 import asyncio
 import json
 import re
+import threading
 
 import pytest
 
 from blockstore import Store
 from net.answer import Answer
+from pinning import api as api_module
 from pinning.pin import Filter, Page, Pin, Wish
 from pinning.pins import Pins
 from runtime.errors import NotFound, StoreFull
-from tests.net.memory_app import run
-from tests.pinning.service import DELEGATE, DENIED, V0, cid_of, service
+from tests.net.memory_app import PATIENCE_S, run
+from tests.pinning.service import DELEGATE, DENIED, V0, Service, cid_of, service
 
 
 def test_a_pin_is_added_told_replaced_and_removed(pins: Pins) -> None:
@@ -249,19 +251,51 @@ def test_bodies_are_json_and_bounded(pins: Pins) -> None:
     run(main())
 
 
-def test_the_loop_is_free_while_the_book_works(store: Store) -> None:
-    class Slow(Pins):
-        def __init__(self, store: Store) -> None:
-            super().__init__(store)
-            self.loop = asyncio.get_running_loop()
+class Waiting(Pins):
+    """A book whose lists wait until they may go on."""
 
-        def page(self, account: str, wanted: Filter, limit: int) -> Page:
-            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop).result(20)
-            return super().page(account, wanted, limit)
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.may_go_on, self.begun = threading.Event(), threading.Semaphore(0)
+
+    def page(self, account: str, wanted: Filter, limit: int) -> Page:
+        self.begun.release()
+        assert self.may_go_on.wait(PATIENCE_S)
+        return super().page(account, wanted, limit)
+
+
+def test_one_pin_is_told_while_lists_take_their_time(store: Store) -> None:
+    async def main() -> None:
+        book = Waiting(store)
+        pin = book.add("ada", Wish(V0))
+        async with service(book) as slow, service(book) as api:
+            listed = asyncio.create_task(slow.ask("GET"))
+            await asyncio.to_thread(book.begun.acquire)
+            assert (await api.ask("GET", f"/pins/{pin.request_id}"))[0] == 200
+            assert not listed.done()
+            book.may_go_on.set()
+            assert (await listed)[0] == 200
+
+    run(main())
+
+
+def test_more_calls_than_may_wait_are_told_to_come_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_module, "_PENDING_MAX", 1)
 
     async def main() -> None:
-        async with service(Slow(store)) as api:
-            assert (await api.ask("GET"))[0] == 200
+        book = Waiting(store)
+        async with service(book) as api:
+            first = asyncio.create_task(api.ask("GET"))
+            await asyncio.to_thread(book.begun.acquire)
+            other = Service(await api.connect(), book, api.connect)
+            reply = await other.raw("GET", "/pinning/v1/pins", "pinner", None, {})
+            assert (reply.status, json.loads(reply.body)["error"]["reason"]) == (503, "BUSY")
+            assert int(reply.fields["retry-after"]) > 0
+            book.may_go_on.set()
+            assert (await first)[0] == 200
+            assert (await other.ask("GET"))[0] == 200
 
     run(main())
 
