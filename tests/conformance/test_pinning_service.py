@@ -40,7 +40,7 @@ def document() -> Path:
 def test_the_compliance_suite_is_satisfied(node: Node, document: Path, tmp_path: Path) -> None:
     if not (NODE.is_file() and SUITE.is_file()):
         reason = "tests/conformance/peers has not installed the pinning compliance suite"
-        if os.environ.get("FLEEK_REQUIRE"):
+        if "all" in os.environ.get("FLEEK_REQUIRE", ""):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
     report = tmp_path / "127.0.0.1.json"
