@@ -4,14 +4,16 @@
 
 Stores this repository's docs and one generated 256 MiB file through the command line, as a user would: as
 blobs (`put`), and as IPFS content under a name of its own (`add`, `name publish`). Starts `fleek-edge serve`
-in the foreground, passes its ready line on, then prints commands that begin with `$ `. Each works word for
-word in another shell, from any folder. Ends when the node ends, with its exit code.
+in the foreground, passes its ready line on, logs in to its pinning service (in a configuration of its own, in
+the data folder), then prints commands that begin with `$ `. Each works word for word in another shell, from
+any folder. Ends when the node ends, with its exit code.
 
 Called by the Makefile only; nothing else in the product uses it.
 """
 
 import argparse
 import json
+import os
 import random
 import shlex
 import shutil
@@ -28,6 +30,7 @@ from typing import Final
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _EDGE: Final = Path(sys.executable).with_name("fleek-edge")  # beside the interpreter `make setup` installed
+_PIN: Final = _EDGE.with_name("fleek-pin")
 _MIB: Final = 1 << 20
 _BIG_MIB: Final = 256
 _BIG: Final = _ROOT / "build" / "run" / "random-256MiB.bin"
@@ -136,12 +139,53 @@ def content_commands(ready: Mapping[str, str], data: Path, stored: Stored) -> li
     return [*(by_curl if shutil.which("curl") else []), *fetched, *local]
 
 
-def show(ready: Mapping[str, str], data: Path, stored: Stored) -> None:
+def log_in(ready: Mapping[str, str], data: Path) -> Path:
+    """A configuration of `fleek-pin` with a token for this node; where it is. Raises DemoFailed."""
+    config = data / "pin.toml"
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("FLEEK_PIN_")}
+    environ["FLEEK_PIN_CONFIG"] = str(config)
+    granted = _edge(data, "token", "add", "--account", "demo", "--scope", "pin", "--expires", "30d")
+    endpoint = f"{ready['public'].rstrip('/')}/pinning/v1"
+    for words, given in (
+        (["service", "add", "demo", endpoint], ""),
+        (["login", "demo"], granted[0]["token"]),
+    ):
+        ended = subprocess.run(
+            [str(_PIN), *words],
+            input=str(given),
+            text=True,
+            env=environ,
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        if ended.returncode:
+            raise DemoFailed(ended.returncode)
+    return config
+
+
+def pin_commands(data: Path, stored: Stored, config: Path) -> list[str]:
+    """Shell commands that pin what is here, what is uploaded, and say what became of it."""
+    pin = f"FLEEK_PIN_CONFIG={shlex.quote(str(config))} {shlex.quote(str(_PIN))}"
+    page = shlex.quote(str(_ROOT / "README.md"))
+    return [
+        f"{pin} add {stored.folder} --name docs --wait",
+        f"{pin} add {page} --meta app=demo --expires 7d",
+        f"{pin} ls",
+        f"{pin} ls --meta app=demo --json",
+        f"{pin} verify {stored.folder}",
+        f"{pin} export | wc -l",
+        f"{shlex.quote(str(_PIN))} origins {stored.folder} --data {shlex.quote(str(data))}",
+    ]
+
+
+def show(ready: Mapping[str, str], data: Path, stored: Stored, config: Path) -> None:
     """Print what to try."""
     print("\nIn another shell, for example, by BLAKE3 hash:\n")
     print("\n".join(f"$ {command}" for command in blob_commands(ready, data, stored)))
     print("\nThe same content on IPFS, by CID and by name:\n")
     print("\n".join(f"$ {command}" for command in content_commands(ready, data, stored)))
+    print("\nPins, over the pinning service and without it:\n")
+    print("\n".join(f"$ {command}" for command in pin_commands(data, stored, config)))
     print(f"\nIn a browser: {ready['public'].rstrip('/')}/ipfs/{stored.folder}/")
     print("\nCtrl-C stops the node.", flush=True)
 
@@ -185,7 +229,13 @@ def serve(port: int, data: Path, stored: Stored) -> int:
         line = node.stdout.readline()
         print(line, end="", flush=True)
         if line:
-            show(json.loads(line), data, stored)
+            ready = json.loads(line)
+            try:
+                show(ready, data, stored, log_in(ready, data))
+            except DemoFailed as failure:
+                node.terminate()
+                node.wait()
+                return failure.exit_code
         for more in node.stdout:
             print(more, end="", flush=True)
         return node.wait()

@@ -47,6 +47,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 @pytest.mark.needs("curl")
+@pytest.mark.timeout(400)  # some thirty programs, one after the other
 def test_every_printed_command_works_word_for_word_from_another_folder(demo: Demo, tmp_path: Path) -> None:
     assert demo.ready["event"] == "ready"
     assert len(demo.commands) >= 4
@@ -59,6 +60,9 @@ def test_every_printed_command_works_word_for_word_from_another_folder(demo: Dem
     assert all(command.endswith("echo identical") for command in compared)
     for form in ("/ipfs/", "/ipns/", "?format=car", "?format=bao-chunk", "-r 1000000", "dag import"):
         assert any(form in command for command in demo.commands), f"nothing shows {form}"
+    for form in (" add bafy", "README.md", " ls", " verify ", " export", " origins "):
+        pins = [command for command in demo.commands if "fleek-pin" in command]
+        assert any(form in command for command in pins), f"nothing shows {form}"
     assert not any(tmp_path.iterdir()), "a printed command leaves files where it runs"
 
 
