@@ -1,0 +1,75 @@
+"""How fast `fleek-pin` prints a long list that a node of ours serves: both sides, as a user has them.
+
+The node and the command run ahead of the machine's other work, one core each where there are two.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tests.appliance import Node, token
+from tests.bench.bench_pins import ACCOUNT, MANY, child
+from tests.bench.bench_store import scratch
+from tests.bench.machine import core_count, pinned, put_ahead
+from tests.bench.row import Row, at_least
+
+ROUNDS: Final = 7
+FLOOR: Final = 50_000
+
+
+def bench_list() -> Row:
+    """Pins a second of `fleek-pin ls --json`."""
+    with scratch() as folder:
+        data = folder / "data"
+        child("fill", data)
+        environ = {"FLEEK_PIN_TOKEN": token(data, ACCOUNT, "read"), "HOME": str(folder)}
+        with Node(data, "--offline", "--workers", "1") as node:
+            put_ahead(node.process.pid)
+            environ["FLEEK_PIN_ENDPOINT"] = f"{node.ready['public'].rstrip('/')}/pinning/v1"
+            rounds = [_listed(folder / "list", environ, node) for _ in range(ROUNDS)]
+    cpu = sorted(round_[1] for round_ in rounds)[ROUNDS // 2]
+    served = sorted(round_[2] for round_ in rounds)[ROUNDS // 2]
+    why = f"{MANY} pins; CPU a pin: command {cpu:.1f} us, node {served:.1f} us"
+    return at_least("pins-cli-list", [round_[0] for round_ in rounds], None, FLOOR, unit="pins/s", why=why)
+
+
+def _listed(out: Path, environ: dict[str, str], node: Node) -> tuple[float, float, float]:
+    """Pins a second, and CPU microseconds a pin of the command and of the node's worker."""
+    command = [sys.executable, "-m", "tools.pin", "ls", "--json"]
+    worker = node.workers()[0]
+    before, served = _children_s(), _cpu_s(worker)
+    start = time.perf_counter()
+    with out.open("wb") as file:
+        process = subprocess.Popen(
+            pinned("1", command) if core_count() > 1 else command,
+            stdout=file,
+            env={**os.environ, **environ},
+            start_new_session=True,
+        )
+        put_ahead(process.pid)
+        if process.wait():
+            raise RuntimeError(f"the command ended with {process.returncode}")
+    took = time.perf_counter() - start
+    with out.open("rb") as file:
+        count = sum(1 for _ in file)
+    if count != MANY:
+        raise RuntimeError(f"{count} pins were listed, not {MANY}")
+    micros = 1e6 / MANY
+    return count / took, (_children_s() - before) * micros, (_cpu_s(worker) - served) * micros
+
+
+def _children_s() -> float:
+    return sum(os.times()[2:4])
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU seconds of a process: user and system (proc(5), fields 14 and 15)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+BENCHES: dict[str, Callable[[], Row | list[Row]]] = {"pins-cli": bench_list}
