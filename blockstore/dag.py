@@ -70,9 +70,14 @@ class Dag:
             raise BlockMissing(cid)
         try:
             return found.read()
-        except BlobDamaged:
-            raise
         except NotFound:
+            raise BlockMissing(cid) from None
+
+    def read_sound(self, cid: Cid) -> bytes:
+        """As `read`; a block that is damaged is missing, and so can be had again."""
+        try:
+            return self.read(cid)
+        except BlobDamaged:
             raise BlockMissing(cid) from None
 
     def slice(self, cid: Cid) -> Slice | None:
@@ -107,21 +112,12 @@ class Dag:
 
     def has(self, cid: Cid) -> bool:
         """Whether the block can be read, as far as is known: not where its bytes are in quarantine."""
-        if cid.is_identity:
-            return True
-        try:
-            found = self.slice(cid)
-        except BlobDamaged:
-            return False  # a row that cannot be read: put again, it is written anew
-        return found is not None and not found.is_damaged
+        return cid.is_identity or self.sound_slice(cid) is not None
 
     def is_known(self, cid: Cid) -> bool:
         """Whether the block is on record, whether its bytes can be read or not."""
-        try:
-            with self._backing.index.reading() as txn:
-                return self.rows.block(txn, cid.multihash) is not None
-        except BlobDamaged:
-            return True
+        with self._backing.index.reading() as txn:
+            return txn.get(cid.multihash, db=self._backing.catalog.blocks) is not None
 
     def size(self, cid: Cid) -> int | None:
         """Length of a block, None when it is not here."""
@@ -150,11 +146,13 @@ class Dag:
             return None
         return None if blob is None or blob.damaged_segments else blob
 
-    def is_evicted(self, blob: bytes) -> bool:
-        """Whether a blob is known here and its bytes were let go of."""
-        with self._backing.index.reading() as txn:
-            row = self._backing.catalog.blob(txn, blob)
-        return row is not None and row.state is BlobState.EVICTED
+    def sound_slice(self, cid: Cid) -> Slice | None:
+        """As `slice`; None also where some of it is in quarantine."""
+        try:
+            found = self.slice(cid)
+        except BlobDamaged:
+            return None
+        return None if found is None or found.is_damaged else found
 
     def settle(self) -> None:
         """Return when damage that was found until now is on record."""

@@ -251,10 +251,10 @@ class _Run:
 
         def read(cid: Cid) -> bytes:
             self.flat.parts.add(cid.multihash)
-            return dag.read(cid)
+            return dag.read_sound(cid)
 
         for leaf in unixfs.leaves(self.root, read):
-            block = dag.read(leaf.cid)
+            block = dag.read_sound(leaf.cid)
             payload = block[leaf.block_start : leaf.block_stop]
             multihash = leaf.cid.multihash
             if not self.flat.has_leaf(multihash):

@@ -59,6 +59,7 @@ class BlockMissing(NotFound):
     def __init__(self, cid: Cid, *, hint: str = "", entity: bool = False) -> None:
         super().__init__("a block is not here", where=cid.text(), hint=hint)
         self.cid, self.entity = cid, entity
+        self.root: Cid | None = None  # what it was asked for below of, where that is known
 
 
 BlockReader = Callable[[Cid], bytes]

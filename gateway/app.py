@@ -18,6 +18,7 @@ Invariants
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from blockstore import Blob, Store
@@ -41,16 +42,17 @@ from gateway.content_hit import ContentHit, content_hit
 from gateway.formats import AS_IT_IS, by_accept
 from gateway.hosts import Site, split_host
 from gateway.landing import landing_answer
+from gateway.mended import blob_span, mended_proof
 from gateway.mutable import NameUnknown
 from gateway.ports import Fetcher
 from gateway.proof_answer import answer_proof, parse_query
 from gateway.refusal import not_allowed, told_as_text
 from gateway.routing_answer import ROUTING, Routing
-from net.answer import Answer, Hit
+from net.answer import Answer, Hit, Piece
 from net.app import BodyReader, HotPath
 from net.bearer import Caller, TokenBook, caller, require
 from net.http1 import Request
-from runtime.errors import EdgeError, NotFound, TooManyRequests
+from runtime.errors import BlobDamaged, EdgeError, NotFound, TooManyRequests
 
 PREFIX: Final = "/blake3/"
 _PREFIX_BYTES: Final = PREFIX.encode()
@@ -141,7 +143,7 @@ class Gateway:
         if found is None:
             return None
         head, blob, kind = found.head, found.blob, found.kind
-        hit = Hit(head=head, lend=blob.lend, size_bytes=blob.size_bytes, kind=kind)
+        hit = Hit(head, blob.size_bytes, blob.lend, kind, otherwise=found.otherwise)
         while len(self._hits) >= MAX_HITS:
             del self._hits[next(iter(self._hits))]
         self._hits[target] = (generation, hit, blob)
@@ -156,7 +158,13 @@ class Gateway:
         self._content.deny.check_blob(blob.root)
         fields = blob_fields(blob, self._cache_control)
         fields.append(("Content-Type", blob.content_type or DEFAULT_TYPE))
-        return ContentHit.of(fields, blob, KIND)
+        otherwise = None
+        if self._content.fetcher is not None:
+            otherwise = partial(self._lent, blob.root, 0, blob.size_bytes)
+        return ContentHit.of(fields, blob, KIND, otherwise)
+
+    def _lent(self, root: bytes, start: int, stop: int) -> Piece:
+        return blob_span(self._store, self._content.fetcher, root, (start, stop))
 
     def decide(self, request: Request) -> Answer | None:
         """Answer a read or refusal at once; None: an upload, or something to be fetched. Raises EdgeError."""
@@ -170,7 +178,10 @@ class Gateway:
             return None
         if site.is_isolated or (request.path[1:5] in NAMESPACES and request.path[5:6] in ("/", "")):
             return self._decide_content(request, site)
-        return self._decide_own(request, site)
+        try:
+            return self._decide_own(request, site)
+        except BlobMissing:
+            return None
 
     def _tunnel(self, request: Request) -> Answer:
         if not self._content.hosts.is_ours(request.host):
@@ -180,7 +191,7 @@ class Gateway:
     def _decide_content(self, request: Request, site: Site) -> Answer | None:
         try:
             return self._answer_content(request, site)
-        except (BlockMissing, NameUnknown) as missing:
+        except (BlockMissing, NameUnknown, BlobDamaged) as missing:
             if self._content.fetcher is None:
                 return told_as_text(missing)
             return None
@@ -214,17 +225,26 @@ class Gateway:
         principal = caller(request, self._tokens)
         if not self._anonymous_read:
             require(principal, "read")
-        return self._read(request, principal)
-
-    def _read(self, request: Request, principal: Caller | None) -> Answer:
         root = names.parse(request.path[len(PREFIX) :])
+        try:
+            return self._read(request, root, principal)
+        except (NotFound, BlobDamaged):
+            fetcher = self._content.fetcher
+            if fetcher is None or is_cached_only(request) or not fetcher.knows_blob(root):
+                raise
+        raise BlobMissing(root)
+
+    def _read(self, request: Request, root: bytes, principal: Caller | None) -> Answer:
         wanted = parse_query(request.query)
         self._content.deny.check_blob(root)
         blob = self._store.blob(root)
         account = principal.account if principal is not None else None
+        fetcher = self._content.fetcher
         if wanted is None:
-            return answer_blob(blob, request, self._cache_control, account)
-        return answer_proof(blob, wanted, request, self._cache_control, account)
+            lent = None if fetcher is None else partial(self._lent, root)
+            return answer_blob(blob, request, self._cache_control, account, lent)
+        mended = partial(mended_proof, self._store, fetcher)
+        return answer_proof(blob, wanted, request, self._cache_control, account, mended)
 
     async def handle(self, request: Request, body: BodyReader) -> Answer:
         """Take an upload, or fetch what a read needs. Raises EdgeError; nothing is kept of what fails."""
@@ -245,16 +265,25 @@ class Gateway:
         self._misses_left -= 1
         now = asyncio.get_running_loop().time
         started_s = now()
+        settled = False
         try:
             for _ in range(_FETCHES_MAX):
                 try:
                     answer = await self._fetch_next(request)
                 except _Again:
                     continue
+                except BlobDamaged:
+                    if settled or self._content.fetcher is None:
+                        raise
+                    settled = True  # damage that is on record counts as missing
+                    await self._content.fetcher.settle()
+                    continue
                 answer.fields = timed(answer.fields, (now() - started_s) * 1000)
                 return answer
             raise TooManyRequests(f"more than {_FETCHES_MAX} blocks lie before the answer")
         except EdgeError as error:
+            if request.path.startswith(PREFIX):
+                raise
             return told_as_text(error)
         finally:
             self._misses_left += 1
@@ -269,7 +298,9 @@ class Gateway:
         try:
             answer = self.decide_here(request, site)
         except BlockMissing as missing:
-            await (fetcher.entity if missing.entity else fetcher.block)(missing.cid)
+            await self._fetch_block(fetcher, missing)
+        except BlobMissing as missing:
+            await fetcher.blob(missing.root)
         except NameUnknown as unknown:
             if unknown.name is not None:
                 await self._fetch_record(fetcher, unknown.name, kept=unknown.kept)
@@ -278,6 +309,17 @@ class Gateway:
         else:
             return answer
         raise _Again
+
+    async def _fetch_block(self, fetcher: Fetcher, missing: BlockMissing) -> None:
+        try:
+            await (fetcher.entity if missing.entity else fetcher.block)(missing.cid, missing.root)
+        except EdgeError as error:
+            found = self._content.dag.slice(missing.cid)
+            if found is not None and found.is_damaged:
+                raise BlobDamaged(
+                    "a block is damaged here", where=missing.cid.text(), hint=error.message
+                ) from None
+            raise
 
     async def _fetch_record(self, fetcher: Fetcher, name: Cid, *, kept: bool) -> None:
         """Ask for the newest record; the one kept here goes on counting where nobody has any."""
@@ -295,6 +337,14 @@ class Gateway:
         answer = self._decide_own(request, site)
         assert answer is not None, "a GET is no upload"
         return answer
+
+
+class BlobMissing(NotFound):
+    """A blob that is not here whole, and came from somewhere."""
+
+    def __init__(self, root: bytes) -> None:
+        super().__init__("the blob has to be fetched again", where=root.hex())
+        self.root = root
 
 
 class _Again(Exception):

@@ -3,6 +3,8 @@
 Sources: RFC 9110 §13 (conditions), §14 (ranges), §14.6 (multipart/byteranges); RFC 8246 (immutable).
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from blockstore import Blob
@@ -10,7 +12,7 @@ from content import names
 from gateway.digest import repr_digest
 from gateway.representation import Fields, Representation, answer
 from gateway.span import BlobSpan
-from net.answer import Answer
+from net.answer import Answer, Piece
 from net.http1 import Request
 
 KIND: Final = "blob"
@@ -32,14 +34,20 @@ def blob_fields(blob: Blob, cache_control: str) -> Fields:
     ]
 
 
-def answer_blob(blob: Blob, request: Request, cache_control: str, account: str | None) -> Answer:
-    """The blob, whole or in ranges, if the request's conditions hold."""
+def answer_blob(
+    blob: Blob,
+    request: Request,
+    cache_control: str,
+    account: str | None,
+    lent: Callable[[int, int], Piece] | None = None,
+) -> Answer:
+    """The blob, whole or in ranges, if the request's conditions hold. `lent`: makes the body's pieces."""
     shown = Representation(
         etag=f'"{names.hex(blob.root)}"',
         size_bytes=blob.size_bytes,
         content_type=blob.content_type or DEFAULT_TYPE,
         fields=blob_fields(blob, cache_control),
-        items=lambda start, stop: [BlobSpan(blob, start, stop)],
+        items=lambda start, stop: [(lent or partial(BlobSpan, blob))(start, stop)],
         # A blob cannot contain its own BLAKE3 hash in hex, so no part can contain this boundary
         boundary=names.hex(blob.root),
         kind=KIND,

@@ -23,8 +23,8 @@ from gateway.conditional import Verdict, evaluate_read
 from gateway.content_fields import content_fields, located, named
 from gateway.content_request import ContentRequest, Reading, Target
 from gateway.file_body import pause_for
+from gateway.mended import block_span
 from gateway.representation import bodiless
-from gateway.span import BlobSpan
 from net.answer import Answer, Pause, Piece
 from runtime.errors import BadRequest, EdgeError, NotAcceptable
 
@@ -166,12 +166,13 @@ def _items(
                 continue
             sent.add(each.raw)
         reading.deny.check(each)
-        found = reading.dag.slice(each)
+        found = reading.slice(each)
         while found is None:
             yield pause_for(BlockMissing(each), reading)
-            found = reading.dag.slice(each)
+            found = reading.slice(each)
         yield car.frame(each, found.size_bytes) + found.prefix
         if found.stop > found.start:
-            yield BlobSpan(found.blob, found.start, found.stop)
+            before = len(found.prefix)
+            yield block_span(each, reading, before, before + found.stop - found.start)
         if found.suffix:
             yield found.suffix

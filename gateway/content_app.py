@@ -4,7 +4,7 @@ Synchronous over what is here. A block or name that is not here is raised (`Bloc
 app then either fetches it and asks again, or says that it is not here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote
 
@@ -34,6 +34,7 @@ from net.answer import Answer
 from net.http1 import Request
 from runtime.errors import (
     BadRequest,
+    BlobDamaged,
     EdgeError,
     NotAcceptable,
     NotFound,
@@ -68,7 +69,8 @@ class ContentApp:
             return redirect
         self.deny.check_path(asked.namespace, asked.root_text, asked.segments)
         fetcher = None if is_cached_only(request) else self.fetcher
-        reading = Reading(self.dag, self.read_checked, self.deny, fetcher)
+        read = self.read_checked if fetcher is None else self.read_sound
+        reading = Reading(self.dag, read, self.deny, fetcher)
         try:
             if asked.asked.form is Format.IPNS_RECORD:
                 return ipns_record_answer(asked, self.names)
@@ -82,6 +84,13 @@ class ContentApp:
         """A block that the denylist does not name. Raises BlockMissing, Blocked."""
         self.deny.check(cid)
         return self.dag.read(cid)
+
+    def read_sound(self, cid: Cid) -> bytes:
+        """As `read_checked`; a block that is damaged is missing, and so can be fetched again."""
+        try:
+            return self.read_checked(cid)
+        except BlobDamaged:
+            raise BlockMissing(cid) from None
 
     # What is asked
 
@@ -145,6 +154,16 @@ class ContentApp:
 
     def _answer(self, asked: ContentRequest, reading: Reading) -> Answer:
         root, before, ttl_s = self._root(asked)
+        try:
+            return self._below(asked, replace(reading, root=root), (root, before, ttl_s))
+        except BlockMissing as missing:
+            missing.root = root
+            raise
+
+    def _below(
+        self, asked: ContentRequest, reading: Reading, found: tuple[Cid, tuple[str, ...], float | None]
+    ) -> Answer:
+        root, before, ttl_s = found
         segments = (*before, *asked.segments)
         self.deny.check(root)
         self.deny.check_way((root,), segments)

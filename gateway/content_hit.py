@@ -1,6 +1,8 @@
 """The memoised answer to a plain GET of a file by CID or path: the same turn as a blob by its hash."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from blockstore import Blob
@@ -13,7 +15,9 @@ from gateway.content_request import ContentRequest, Reading, Target, split_path
 from gateway.file_answer import KIND, FileShown, file_representation
 from gateway.formats import Asked, Format
 from gateway.hosts import Site, SiteKind
+from gateway.mended import file_span
 from gateway.representation import Fields
+from net.answer import Piece
 from net.fields import Fields as RequestFields
 from net.http1 import Request
 
@@ -28,13 +32,16 @@ class ContentHit:
     head: bytes
     blob: Blob
     kind: str
+    otherwise: Callable[[], Piece] | None = None
 
     @classmethod
-    def of(cls, fields: Fields, blob: Blob, kind: str) -> "ContentHit":
-        """The hit that sends `blob` whole under `fields`."""
+    def of(
+        cls, fields: Fields, blob: Blob, kind: str, otherwise: Callable[[], Piece] | None = None
+    ) -> "ContentHit":
+        """The hit that sends `blob` whole under `fields`; `otherwise` as `net.answer.Hit` has it."""
         lines = [*fields, ("Content-Length", str(blob.size_bytes))]
         head = "".join(f"{name}: {value}\r\n" for name, value in lines).encode("latin-1") + b"\r\n"
-        return cls(head, blob, kind)
+        return cls(head, blob, kind, otherwise)
 
 
 def content_hit(content: ContentApp, target: str) -> ContentHit | None:
@@ -58,7 +65,7 @@ def content_hit(content: ContentApp, target: str) -> ContentHit | None:
     if cid.codec == DAG_PB and directory.kind_of(cid, reading.read(cid)) not in (Kind.FILE, Kind.RAW):
         return None
     blob = content.dag.file(cid)
-    if blob is None:
+    if blob is None or (blob.damaged_segments and content.fetcher is not None):
         return None
     content.deny.check(cid)
     content.deny.check_way(resolved.along, segments)
@@ -68,4 +75,8 @@ def content_hit(content: ContentApp, target: str) -> ContentHit | None:
     shown = file_representation(
         asked, Target(root, segments, resolved, None), reading, FileShown(cid, name, cid)
     )
-    return ContentHit.of([*shown.fields, ("Content-Type", shown.content_type)], blob, KIND)
+    otherwise = None
+    if content.fetcher is not None:
+        sound = Reading(content.dag, content.read_sound, content.deny, content.fetcher, root)
+        otherwise = partial(file_span, cid, sound, blob, 0, blob.size_bytes)
+    return ContentHit.of([*shown.fields, ("Content-Type", shown.content_type)], blob, KIND, otherwise)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
+from blockstore import Blob
+from blockstore.block_slice import Slice
 from content.block import BlockReader
 from content.cid import Cid
 from content.path import Resolved
@@ -58,12 +60,21 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an answer may use."""
+    """What an answer may use. `root`: of the request; what is missing below it may come from its origins."""
 
     dag: DagStore
     read: BlockReader
     deny: Deny
     fetcher: Fetcher | None
+    root: Cid | None = None
+
+    def file(self, cid: Cid) -> Blob | None:
+        """The blob that is the whole file; None also where a part of it has to be fetched again."""
+        return self.dag.file(cid) if self.fetcher is None else self.dag.whole_file(cid)
+
+    def slice(self, cid: Cid) -> Slice | None:
+        """Where a block lies; None also where it has to be fetched again."""
+        return self.dag.slice(cid) if self.fetcher is None else self.dag.sound_slice(cid)
 
 
 def split_path(raw: str) -> tuple[str, ...]:

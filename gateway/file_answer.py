@@ -5,7 +5,7 @@ from typing import Final
 
 from content.block import BlockMissing
 from content.cid import Cid
-from content.unixfs.file import node, size_of
+from content.unixfs.file import leaves, node, size_of
 from content.unixfs.message import Kind
 from gateway.content_fields import blake3_fields, cache_control, content_fields, named
 from gateway.content_request import ContentRequest, Reading, Target
@@ -13,7 +13,7 @@ from gateway.file_body import check_first, file_items
 from gateway.media_type import SNIFF_BYTES, UNKNOWN, by_beginning, by_name
 from gateway.proof_answer import answer_proof, parse_query
 from gateway.representation import Fields, Representation, answer
-from net.answer import Answer, Pause
+from net.answer import Answer
 from runtime.errors import NotAcceptable
 
 KIND: Final = "file"
@@ -43,7 +43,7 @@ def file_representation(
 ) -> Representation:
     """Everything about a file but the conditions and ranges of one request. Raises BlockMissing."""
     cid = shown.cid
-    blob = reading.dag.file(cid)
+    blob = reading.file(cid)
     size = blob.size_bytes if blob is not None else size_of(cid, reading.read(cid))
     fields = content_fields(asked, target, f'"{shown.etag_cid.text()}"')
     fields.append(("Accept-Ranges", "bytes"))
@@ -91,7 +91,7 @@ def symlink_answer(asked: ContentRequest, target: Target, reading: Reading, cid:
 def proof_of_file(asked: ContentRequest, target: Target, reading: Reading) -> Answer:
     """A BLAKE3 proof form of the file. Raises NotAcceptable where it is not whole here."""
     cid = target.resolved.terminal
-    blob = reading.dag.file(cid)
+    blob = reading.file(cid)
     if blob is None:
         raise NotAcceptable(
             "only a file that is here whole has BLAKE3 proofs",
@@ -121,23 +121,13 @@ def _sniffed(asked: ContentRequest, cid: Cid, reading: Reading, size: int) -> st
 
 def _beginning(cid: Cid, reading: Reading, size: int) -> bytes:
     stop = min(size, SNIFF_BYTES)
-    blob = reading.dag.file(cid)
+    blob = reading.file(cid)
     if blob is not None:
         return blob.read(0, stop)
-    pieces: list[bytes] = []
-
-    def keep(view: memoryview) -> int:
-        pieces.append(bytes(view))
-        return len(view)
-
-    from_walk = file_items(cid, Reading(reading.dag, reading.read, reading.deny, None), 0, stop)
-    for item in from_walk:
-        if isinstance(item, bytes):
-            pieces.append(item)
-        elif not isinstance(item, Pause):
-            at = 0
-            while at < item.size_bytes:
-                at += item.lend(at, keep)
+    pieces = [
+        reading.read(leaf.cid)[leaf.block_start : leaf.block_stop]
+        for leaf in leaves(cid, reading.read, 0, stop)
+    ]
     return b"".join(pieces)[:stop]
 
 

@@ -8,22 +8,22 @@ from content.block import BlockMissing
 from content.cid import Cid
 from content.unixfs.file import Leaf, leaves
 from gateway.content_request import Reading
+from gateway.mended import block_span, file_span
 from gateway.representation import Items
-from gateway.span import BlobSpan
 from net.answer import Pause, Piece
 
 
 def file_items(cid: Cid, reading: Reading, start: int, stop: int) -> Items:
     """Bytes [start, stop) of a file. What is not here is waited for, or breaks the body off."""
-    blob = reading.dag.file(cid)
+    blob = reading.file(cid)
     if blob is not None:
-        return [BlobSpan(blob, start, stop)] if stop > start else []
+        return [file_span(cid, reading, blob, start, stop)] if stop > start else []
     return _walked(cid, reading, start, stop)
 
 
 def check_first(cid: Cid, reading: Reading, start: int, stop: int) -> None:
     """Raise BlockMissing when the body of [start, stop) could not even begin."""
-    if stop > start and reading.dag.file(cid) is None:
+    if stop > start and reading.file(cid) is None:
         leaf = next(leaves(cid, reading.read, start, stop), None)
         if leaf is not None:
             reading.read(leaf.cid)
@@ -36,14 +36,14 @@ def _walked(cid: Cid, reading: Reading, start: int, stop: int) -> Iterator[bytes
             for leaf in leaves(cid, reading.read, at, stop):
                 end = leaf.file_offset + leaf.block_stop - leaf.block_start
                 if fetcher is not None:
-                    fetcher.passed(cid, at, end, stop)
+                    fetcher.passed(cid, at, end, stop, reading.root)
                 yield leaf_item(leaf, reading)
                 at = end
             return
         except BlockMissing:
             if fetcher is None:
                 raise
-            yield Pause(partial(fetcher.span, cid, at, stop))
+            yield Pause(partial(fetcher.span, cid, at, stop, reading.root))
 
 
 def pause_for(missing: BlockMissing, reading: Reading) -> Pause:
@@ -51,17 +51,12 @@ def pause_for(missing: BlockMissing, reading: Reading) -> Pause:
     fetcher = reading.fetcher
     if fetcher is None:
         raise missing
-    return Pause(lambda: fetcher.block(missing.cid))
+    return Pause(lambda: fetcher.block(missing.cid, reading.root))
 
 
 def leaf_item(leaf: Leaf, reading: Reading) -> bytes | Piece:
     """A run of file bytes: lent from where the block lies, copied where it is only a name. BlockMissing."""
-    reading.deny.check(leaf.cid)
-    found = reading.dag.slice(leaf.cid)
-    if found is None or leaf.cid.codec not in (codecs.RAW, codecs.DAG_PB):
+    if leaf.cid.codec not in (codecs.RAW, codecs.DAG_PB) or leaf.cid.is_identity:
+        reading.deny.check(leaf.cid)
         return reading.read(leaf.cid)[leaf.block_start : leaf.block_stop]
-    before = len(found.prefix)
-    start, stop = leaf.block_start - before, leaf.block_stop - before
-    if start < 0 or found.start + stop > found.stop:
-        return reading.read(leaf.cid)[leaf.block_start : leaf.block_stop]
-    return BlobSpan(found.blob, found.start + start, found.start + stop)
+    return block_span(leaf.cid, reading, leaf.block_start, leaf.block_stop)

@@ -23,8 +23,16 @@ class DagStore(Protocol):
         """Where a block lies."""
         ...
 
+    def sound_slice(self, cid: Cid) -> Slice | None:
+        """As `slice`; None also where it is known to be damaged."""
+        ...
+
     def file(self, cid: Cid) -> Blob | None:
         """The blob that is the whole file."""
+        ...
+
+    def whole_file(self, cid: Cid) -> Blob | None:
+        """As `file`; None also where some of it is known to be damaged."""
         ...
 
     def whole_names(self, blob: bytes) -> list[bytes]:
@@ -44,22 +52,45 @@ class DagStore(Protocol):
         ...
 
 
+class Blobs(Protocol):
+    """Blobs by hash; `blockstore.Store` is one."""
+
+    def blob(self, root: bytes) -> Blob:
+        """A handle. Raises NotFound, BlobDamaged."""
+        ...
+
+
 class Fetcher(Protocol):
     """Brings content here that is not here yet. Every method returns when it is, or raises."""
 
-    async def block(self, cid: Cid) -> None:
-        """Fetch one block, verified, into the store. Raises NotFound, Unreachable, TooManyRequests."""
+    async def block(self, cid: Cid, root: Cid | None = None) -> None:
+        """Fetch one block, verified, into the store. Raises NotFound, Unreachable, TooManyRequests.
+
+        `root`: what the block is asked for below of, here and in the others.
+        """
         ...
 
-    async def entity(self, cid: Cid) -> None:
+    async def entity(self, cid: Cid, root: Cid | None = None) -> None:
         """As `block`, and fetch the shards of a directory, or how a file begins, along with it."""
         ...
 
-    async def span(self, cid: Cid, start: int, stop: int) -> None:
+    async def settle(self) -> None:
+        """Return when damage that was found until now counts as missing."""
+        ...
+
+    async def blob(self, root: bytes) -> None:
+        """Bring a blob back whole. Raises as `block`."""
+        ...
+
+    def knows_blob(self, root: bytes) -> bool:
+        """Whether a blob came from somewhere it may be had from again."""
+        ...
+
+    async def span(self, cid: Cid, start: int, stop: int, root: Cid | None = None) -> None:
         """Return when byte `start` of a file can be read; the bytes up to `stop` will be wanted after it."""
         ...
 
-    def passed(self, cid: Cid, start: int, end: int, stop: int) -> None:
+    def passed(self, cid: Cid, start: int, end: int, stop: int, root: Cid | None = None) -> None:
         """Bytes [start, end) of a file are on their way out, those up to `stop` will be: fetch ahead."""
         ...
 

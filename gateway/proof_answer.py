@@ -4,7 +4,7 @@ Each form and range is a representation of its own with its own strong tag; byte
 proof mean nothing, so `Range` is ignored and `Accept-Ranges: none` says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
@@ -15,10 +15,12 @@ from content import names
 from content.ranges import Span, parse_entity_bytes, parse_entity_ranges
 from gateway.conditional import Verdict, evaluate_read
 from gateway.representation import bodiless
-from net.answer import Answer
+from net.answer import Answer, Pause
 from net.http1 import Request
 from runtime.errors import BadRequest
 
+Pieces = Callable[[Blob], Iterator[bytes]]
+Mended = Callable[[Blob, Pieces], Iterator[bytes | Pause]]
 KIND: Final = "proof"
 MEDIA_TYPE: Final = "application/vnd.fleek.bao"
 _MAX_FIELDS: Final = 16  # the forms below use two
@@ -63,9 +65,17 @@ def parse_query(query: str) -> Wanted | None:
 
 
 def answer_proof(
-    blob: Blob, wanted: Wanted, request: Request, cache_control: str, account: str | None
+    blob: Blob,
+    wanted: Wanted,
+    request: Request,
+    cache_control: str,
+    account: str | None,
+    mended: Mended = lambda blob, pieces: pieces(blob),
 ) -> Answer:
-    """The proof as a 200 that is encoded while it is sent, or 304/412. Raises BadRequest."""
+    """The proof as a 200 that is encoded while it is sent, or 304/412. Raises BadRequest.
+
+    `mended`: makes the body of what encodes it (`gateway.mended.mended_proof`).
+    """
     tag, length, pieces = _encoding(blob, wanted)
     etag = f'"{names.hex(blob.root)}.{tag}"'
     fields = [
@@ -78,24 +88,25 @@ def answer_proof(
     if verdict is not Verdict.PERFORM:
         return bodiless(verdict, fields, account)
     fields.append(("Content-Type", MEDIA_TYPE))
-    return Answer(status=200, fields=fields, body=pieces, length=length, kind=KIND, account=account)
+    body = mended(blob, pieces)
+    return Answer(status=200, fields=fields, body=body, length=length, kind=KIND, account=account)
 
 
-def _encoding(blob: Blob, wanted: Wanted) -> tuple[str, int, Iterator[bytes]]:
-    """Tag of the form, its exact length, and its pieces (generators: nothing is read yet)."""
+def _encoding(blob: Blob, wanted: Wanted) -> tuple[str, int, Pieces]:
+    """Tag of the form, its exact length, and what makes its pieces."""
     size = blob.size_bytes
     if wanted.format == "bao-outboard":
-        return "bao-outboard", encode.outboard_length(size), encode.outboard_pieces(blob)
+        return "bao-outboard", encode.outboard_length(size), encode.outboard_pieces
     if wanted.format == "bao":
         if wanted.entity_bytes is None:
-            return "bao", encode.combined_length(size), encode.combined_pieces(blob)
+            return "bao", encode.combined_length(size), encode.combined_pieces
         start, stop = parse_entity_bytes(wanted.entity_bytes, size)
         count = stop - start
         length = encode.slice_length(size, start, count)
-        return f"bao.{start}-{stop}", length, encode.slice_pieces(blob, start, count)
+        return f"bao.{start}-{stop}", length, lambda blob: encode.slice_pieces(blob, start, count)
     spans = _chunk_spans(wanted.entity_bytes, size)
     tag = "bao-chunk." + ",".join(f"{start}-{stop}" for start, stop in spans)
-    return tag, encode.subgroup_length(size, spans), encode.subgroup_pieces(blob, spans)
+    return tag, encode.subgroup_length(size, spans), lambda blob: encode.subgroup_pieces(blob, spans)
 
 
 def _chunk_spans(entity_bytes: str | None, size: int) -> list[Span]:

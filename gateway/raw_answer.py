@@ -6,8 +6,8 @@ from typing import Final
 from content.cid import Cid
 from gateway.content_fields import content_fields, located, named
 from gateway.content_request import ContentRequest, Reading, Target
+from gateway.mended import block_span
 from gateway.representation import Representation, answer
-from gateway.span import BlobSpan
 from net.answer import Answer, Piece
 
 KIND: Final = "block"
@@ -32,9 +32,9 @@ def raw_answer(asked: ContentRequest, target: Target, reading: Reading) -> Answe
 
 def block_items(cid: Cid, reading: Reading) -> tuple[int, Callable[[int, int], list[bytes | Piece]]]:
     """(length of a block, its bytes of any span, lent where they lie). Raises BlockMissing."""
-    found = reading.dag.slice(cid)
+    found = reading.slice(cid)
     if found is None or found.prefix or found.suffix:
         data = reading.read(cid)
         return len(data), lambda start, stop: [data[start:stop]]
-    size, blob, base = found.size_bytes, found.blob, found.start
-    return size, lambda start, stop: [BlobSpan(blob, base + start, base + stop)] if stop > start else []
+    size = found.size_bytes
+    return size, lambda start, stop: [block_span(cid, reading, start, stop)] if stop > start else []

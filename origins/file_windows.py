@@ -63,6 +63,8 @@ class FileWindows:
         Raises NotFound, Unreachable, SourceTimeout, TooManyRequests; Unverified for a DAG that lies.
         """
         while (missing := first_missing(self._dag, cid, start, start + 1)) is not None:
+            if self._dag.is_known(missing[0]):  # damage that was just found must be on record first
+                await asyncio.to_thread(self._dag.settle)
             task = self._window(cid, start, stop, also)
             self._look_ahead(cid, start, stop, also)
             await self._arrivals.wait(missing[0].multihash, task, _LOOK_S)
@@ -186,7 +188,7 @@ def first_missing(dag: Dag, cid: Cid, start: int, stop: int) -> tuple[Cid, int] 
     """
     at = start
     try:
-        for leaf in leaves(cid, dag.read, start, stop):
+        for leaf in leaves(cid, dag.read_sound, start, stop):
             if not dag.has(leaf.cid):
                 return leaf.cid, max(at, leaf.file_offset)
             at = leaf.file_offset + leaf.block_stop - leaf.block_start
@@ -199,7 +201,7 @@ def _missing(dag: Dag, cid: Cid, start: int, stop: int) -> Iterator[Cid]:
     """Blocks that bytes [start, stop) lack, as far as can be known now; each once, `_AT_ONCE` at most."""
     seen: set[bytes] = set()
     try:
-        for each in blocks(cid, dag.read, start, stop):
+        for each in blocks(cid, dag.read_sound, start, stop):
             if each.multihash not in seen and not dag.has(each):
                 seen.add(each.multihash)
                 yield each

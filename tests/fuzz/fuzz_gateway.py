@@ -106,7 +106,15 @@ class Site:
         """Nothing lies in a blob here."""
         return None
 
+    def sound_slice(self, cid: Cid) -> Slice | None:
+        """Nothing lies in a blob here."""
+        return None
+
     def file(self, cid: Cid) -> Blob | None:
+        """Nothing is a blob here."""
+        return None
+
+    def whole_file(self, cid: Cid) -> Blob | None:
         """Nothing is a blob here."""
         return None
 
