@@ -9,7 +9,6 @@ Who calls: gateway (`read`, `slice`, `file`), import and export, retrieval, pinn
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from blockstore import format as store_format
@@ -18,11 +17,12 @@ from blockstore.backing import Backing
 from blockstore.blob import Blob
 from blockstore.block_rows import BlockRow, BlockRows
 from blockstore.block_slice import Slice
+from blockstore.dag_root import DagRoot, cid_key, dag_root, root_key
 from blockstore.doomed import clear_soon
 from blockstore.health import handle
 from blockstore.ingest import Ingest
 from blockstore.landings import Landings
-from blockstore.records import BlobState, RootKind
+from blockstore.records import BlobState
 from blockstore.roots import Root
 from blockstore.waiting import Waiting
 from content.block import Block, BlockMissing
@@ -34,16 +34,7 @@ from runtime.errors import BlobDamaged, NotFound
 _MEMO: Final = 65_536  # about 600 bytes each
 _PAGE: Final = 256
 _SECOND_MS: Final = 1000
-_OWNER_MAX: Final = 255
 _FRAGMENT: Final = "fragment"
-
-
-@dataclass(frozen=True, slots=True)
-class DagRoot:
-    """A DAG that is kept, and why."""
-
-    cid: Cid
-    root: Root
 
 
 class Dag:
@@ -278,7 +269,7 @@ class Dag:
         """`pin` as a part of a larger change; `mark_store` came before it."""
         now_s = self._backing.clock.now_s()
         for each in roots:
-            key = _root_key(each.cid, each.root)
+            key = root_key(each.cid, each.root)
             value = records.root_value(key, each.root.row(now_s, 0))
             txn.put(key, value, db=self._backing.catalog.dagroots)
         self.rows.count_root(txn)
@@ -295,11 +286,11 @@ class Dag:
 
     def drop_root(self, txn: Txn, cid: Cid, root: Root) -> bool:
         """`unpin` as a part of a larger change."""
-        return txn.delete(_root_key(cid, root), db=self._backing.catalog.dagroots)
+        return txn.delete(root_key(cid, root), db=self._backing.catalog.dagroots)
 
     def unpin_expired(self, found: DagRoot) -> bool:
         """Drop a root if it still is over; False when it was renewed or dropped meanwhile."""
-        key = _root_key(found.cid, found.root)
+        key = root_key(found.cid, found.root)
         dropped = [False]
 
         def index(txn: Txn) -> None:
@@ -331,7 +322,7 @@ class Dag:
 
     def roots_of(self, cid: Cid) -> list[Root]:
         """Why a DAG is kept; expired roots are not listed."""
-        prefix = _cid_key(cid)
+        prefix = cid_key(cid)
         now_s = self._backing.clock.now_s()
         found = []
         with self._backing.index.reading() as txn:
@@ -376,24 +367,3 @@ class Dag:
 def in_blob(row: BlockRow, blob: bytes) -> BlockRow:
     """The row, now that the blob's name is known."""
     return BlockRow(blob, row.offset, row.length, row.prefix, row.suffix)
-
-
-def dag_root(key: bytes, value: bytes) -> DagRoot:
-    """Read a row of `dagroots`. Raises BlobDamaged."""
-    length = key[0]
-    root = records.root_row(key, value)
-    kind = RootKind(key[1 + length])
-    expires_s = root.expires_ms / _SECOND_MS if root.expires_ms else None
-    owner = key[2 + length :].decode()
-    return DagRoot(
-        Cid.from_bytes(key[1 : 1 + length]),
-        Root(kind, owner, root.name, expires_s, root.created_ms / _SECOND_MS, root.size_bytes),
-    )
-
-
-def _cid_key(cid: Cid) -> bytes:
-    return bytes((len(cid.raw),)) + cid.raw
-
-
-def _root_key(cid: Cid, root: Root) -> bytes:
-    return _cid_key(cid) + bytes((root.kind,)) + root.owner.encode()[:_OWNER_MAX]

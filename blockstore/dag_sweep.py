@@ -17,7 +17,8 @@ from typing import Final
 
 from blockstore.backing import Backing
 from blockstore.block_rows import BlockRow, BlockRows, block_row
-from blockstore.dag import Dag, DagRoot
+from blockstore.dag import Dag
+from blockstore.dag_root import DagRoot
 from blockstore.marks import Marks
 from content import cid as codecs
 from content.block import BlockMissing

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from blockstore import Root, Store, records
-from blockstore.dag import DagRoot
+from blockstore.dag_root import DagRoot
 from durable import Txn
 from pinning import bitmaps, rows
 from pinning.accounts import Account, Accounts
