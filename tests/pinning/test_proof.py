@@ -20,7 +20,7 @@ from content.unixfs.profile import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
 from pinning.challenge import Challenge
 from pinning.holding import Holding
 from pinning.proof import Statement, read_statement
-from pinning.proving import Holder, prove
+from pinning.proving import Holder, Kept, prove
 from pinning.verifying import Verifier, verify
 from runtime.errors import BadRequest, EdgeError, Unverified
 from tests.gateway.dags import FRAMED, SHARDED, SMALL, Dags
@@ -187,6 +187,24 @@ def test_a_lie_about_where_bytes_lie_is_met_by_the_slice(store: Store) -> None:
             verify(asked, [restated(data, change, KEY.sign)])
     honest = restated(data, lambda said: said, KEY.sign)
     assert verify(asked, [honest]).missing is None
+    store.close()
+
+
+def test_a_true_slice_of_another_blob_does_not_stand_for_the_block(store: Store) -> None:
+    dags, root = tree(9, 300_000, profile=UNIXFS_V1_2025)
+    holding = brought(store, dags, root)
+    other = store.blob(store.put_bytes(random.Random(9).randbytes(300_000)[::-1]).root)
+
+    class Elsewhere:
+        read, whole = staticmethod(holding.read), staticmethod(holding.whole)
+
+        def kept(self, cid: Cid) -> Kept | None:
+            found = holding.kept(cid)
+            return None if found is None else replace(found, blob=other)
+
+    asked = challenge(root, 2)
+    with pytest.raises(Unverified, match="other bytes"):
+        verify(asked, [answer(asked, Elsewhere())])
     store.close()
 
 
