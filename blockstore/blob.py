@@ -101,11 +101,7 @@ class Blob:
             taken = self._offer_file(start, stop, use_file, file_stop)
             if taken is not None:
                 return taken
-        if number == 0:
-            key, seed = self._only_key, self._only_seed
-        else:
-            key = stored.KEY.pack(self.storage_id, number)
-            seed = stored.seed_of(self.storage_id, number)
+        key, seed = self._address(number)
         txn = self._begin()
         value = lent = None
         try:
@@ -128,6 +124,12 @@ class Blob:
             if value is not None:
                 value.release()
             txn.abort()
+
+    def _address(self, number: int) -> tuple[bytes, int]:
+        """Key and seed of a segment; those of the first, which most blobs end with, are kept."""
+        if number == 0:
+            return self._only_key, self._only_seed
+        return stored.KEY.pack(self.storage_id, number), stored.seed_of(self.storage_id, number)
 
     def _offer_file(self, start: int, stop: int, use_file: UseFile, file_stop: int) -> int | None:
         """What `lend` does where the data lies in an extent and was proven before; None: it must look itself.

@@ -2,9 +2,9 @@
 
 Theory of operation. While the connection is idle and the bytes read are exactly one plain GET,
 the app's memoised hit is sent at once, head and body in one system call. Everything else goes the
-general way: bytes gather in `_inbox`, `HeadReader` takes a request from them, an `Exchange`
-answers it. Requests are answered one at a time; pipelined ones wait in the inbox, then in the
-kernel.
+general way: bytes gather in `_inbox`, `HeadReader` takes a request from them, an `Exchange` answers
+it. Requests are answered one at a time; pipelined ones wait in the inbox, then in the kernel.
+Made by `net.server`.
 
     HANDSHAKE -> HEAD -> ANSWER -> HEAD …         keep-alive
                            |-> DISCARD -> HEAD    the rest of an unread request body
@@ -14,8 +14,6 @@ Invariants
  1. At most one exchange is in progress; nothing of the next answer is sent before its end.
  2. Memory is bounded per connection: inbox, body queue and 64 KiB of joined small parts.
  3. Each phase has a deadline; within a phase only `progress_bytes` of progress renew it.
-
-Made by `net.server`.
 """
 
 import asyncio
@@ -24,7 +22,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
 
-from net.answer import NO_LIMIT, Hit, file_stop
+from net.answer import Hit, file_stop
 from net.exchange import Exchange
 from net.http1 import Request
 from net.outgoing import Part
@@ -208,9 +206,9 @@ class Connection:
         try:
             if size:
                 use_file = self._send_first_file if self._tls is None else None
-                room_bytes = self._wire.room_bytes() if size > hit.stride_bytes else NO_LIMIT
-                reach = file_stop(0, size, room_bytes, hit.stride_bytes)
-                taken = hit.lend(0, min(size, hit.stride_bytes), self._send_first, use_file, reach)
+                stop = min(size, hit.stride_bytes)
+                reach = stop if stop == size else file_stop(0, size, self._wire.room_bytes(), stop)
+                taken = hit.lend(0, stop, self._send_first, use_file, reach)
             else:
                 taken = self._send_first(b"")
         except Exception as error:  # noqa: BLE001  # whatever a body raises
