@@ -208,7 +208,7 @@ def pin_row(account: str, key: bytes, value: bytes) -> Pin:
         wish.origins, wish.meta = (), {}
     wish.expires_s = None if expires_s == _NEVER else expires_s
     wish.__class__ = Wish
-    pin.request_id = (_CREATED.pack(created_ns) + token).hex()  # `request_id`, without the call
+    pin.request_id = (value[11:3:-1] + token).hex()  # `request_id`: created stands there little-endian
     pin.account = account
     pin.created_ns = created_ns
     pin.status = _STATUSES[status]
@@ -280,5 +280,4 @@ def with_progress(pin: Pin, value: bytes | None, key: bytes) -> Pin:
 
 def may_have_work(value: bytes) -> bool:
     """Whether a row of `pinwork` is worth looking for, from a pin's row: fetched now, or tried before."""
-    status = value[1]
-    return status == _PINNING or (status < _PINNING and value[2:4] != b"\0\0")
+    return value[1] == _PINNING or (value[1] < _PINNING and value[2:4] != b"\0\0")
