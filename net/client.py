@@ -247,6 +247,21 @@ class Wire:
             event = self.next_event()
         return event
 
+    def is_answered(self) -> bool:
+        """Whether the server says something while it is still being sent to; does not wait."""
+        if not select.select([self._sock], [], [], 0)[0]:
+            return False
+        self._sock.settimeout(0)
+        try:
+            self._machine.receive_data(self._sock.recv(_READ_BYTES))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False  # a record of TLS itself
+        except (OSError, h11.RemoteProtocolError):
+            return True  # it broke off: told by whoever reads the answer
+        finally:
+            self._sock.settimeout(self._idle_s)
+        return True
+
     def renew(self) -> bool:
         """Make ready for the next request; False when this connection is of no more use."""
         try:

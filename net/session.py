@@ -54,7 +54,7 @@ class Session:
     ) -> None:
         """Send a request; `receive` is due next. `body_bytes`: what the pieces of `body` have together.
 
-        Gives up on the body when the server takes no more of it: it may have answered already.
+        Gives up on the body when the server takes no more of it, or has answered already.
         Raises Unreachable, SourceTimeout, UsageError.
         """
         self._url = f"{self._scheme}://{self._host_field}{target}"
@@ -65,7 +65,8 @@ class Session:
         try:
             taken = wire.send(h11.Request(method=method, target=target, headers=fields))
             for data in body:
-                taken = taken and wire.send(h11.Data(data=data))
+                # one that refuses early is not sent the rest of it
+                taken = taken and not wire.is_answered() and wire.send(h11.Data(data=data))
                 if not taken:
                     return
             wire.send(h11.EndOfMessage())

@@ -1,15 +1,18 @@
 """A kept connection of the command line's client: one for many requests, a new one when it is lost."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from net.client import ClientLimits
 from net.session import Session
 from runtime.errors import SourceTimeout, TooLarge, Unreachable, UsageError
+from tests.net.certificates import trusting, write_certificate
 
 QUICK = ClientLimits(connect_s=5.0, idle_s=0.3)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -117,6 +120,29 @@ def test_an_answer_in_the_middle_of_a_body_is_heard_and_ends_the_connection() ->
     listener.close()
 
 
+def test_a_server_that_answers_early_and_reads_on_is_not_sent_everything() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    read_bytes = 0
+
+    def serve() -> None:
+        nonlocal read_bytes
+        sock, _ = listener.accept()
+        with sock:
+            sock.recv(65536)
+            sock.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nno")
+            while data := sock.recv(1 << 20):
+                read_bytes += len(data)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with Session(f"http://127.0.0.1:{listener.getsockname()[1]}", limits=ClientLimits()) as session:
+        session.send("PATCH", "/", (), (bytes(1 << 20) for _ in range(200)), 200 << 20)
+        assert session.receive().status == 503
+    thread.join()
+    listener.close()
+    assert read_bytes < 150 << 20
+
+
 def test_what_was_sent_is_never_sent_again_by_itself() -> None:
     with server([OK, b""], [OK]) as (base, got), Session(base, limits=QUICK) as session:
         ask(session)
@@ -152,3 +178,27 @@ def test_what_cannot_be_asked_is_a_usage_error() -> None:
         with pytest.raises(UsageError):
             session.send("GET", "/", [("X", "a\r\nb")])
         assert ask(session) == b"ok"
+
+
+def test_records_of_tls_itself_are_no_answer(tmp_path: Path) -> None:
+    chain, key = write_certificate(tmp_path, "test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    listener = socket.create_server(("127.0.0.1", 0))
+    got: list[bytes] = []
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        with context.wrap_socket(sock, server_side=True) as secure:  # sends tickets nobody reads yet
+            got.append(_request(secure))
+            secure.sendall(LAST)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    base = f"https://localhost:{listener.getsockname()[1]}"
+    with Session(base, limits=ClientLimits(), trust=trusting(chain)) as session:
+        assert ask(session, method="PATCH", body=[b"a" * 100_000] * 5, body_bytes=500_000) == b"ok"
+    thread.join()
+    listener.close()
+    assert got[0].endswith(b"a" * 100_000)
+    assert len(got[0]) > 500_000
