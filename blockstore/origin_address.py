@@ -22,6 +22,7 @@ _PLAIN: Final = re.compile(r"[!-\[\]-~]+")  # printable ASCII without space and 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _RUNS: Final = re.compile(r"[A-Za-z0-9]+")
 _USER_INFO_INSIDE: Final = re.compile(r"(:/+)[^/]*@")
+_GIVEN_MAX: Final = 4 * ADDRESS_BYTES_MAX  # with what will be cut
 _ENCODED_TIMES_MAX: Final = 4  # escapes inside escapes; what is deeper counts as secret
 # Anywhere in a name, without its separators
 _SECRET_PARTS: Final = (
@@ -62,6 +63,8 @@ def clean(kind: OriginKind, address: str) -> tuple[str, bool]:
     """
     if kind is OriginKind.LOCAL:
         return _bounded(address), False
+    if len(address) > _GIVEN_MAX:
+        raise _no_address(f"it has more than {_GIVEN_MAX} characters")
     if _PLAIN.fullmatch(address.replace(" ", "%20") if kind is OriginKind.UPLOAD else address) is None:
         raise _no_address("it is empty, or has characters that no address has")
     if kind is OriginKind.UPLOAD or address.startswith("/"):
@@ -133,7 +136,9 @@ def _clean_url(address: str) -> tuple[str, bool]:
 
 def _clean_path(path: str) -> tuple[str, bool]:
     """Without user info of a URL in it, an escaped query and parameters that may be secret."""
-    kept = _USER_INFO_INSIDE.sub(r"\1", path)
+    kept, before = _USER_INFO_INSIDE.sub(r"\1", path), path
+    while kept != before:  # what is cut may join what is left to another
+        kept, before = _USER_INFO_INSIDE.sub(r"\1", kept), kept
     escaped = _first_escaped_query(kept)
     kept = kept[:escaped]
     segments = [_without_parameters(segment) for segment in kept.split("/")]

@@ -49,6 +49,10 @@ def test_what_is_no_secret_is_kept(address: str, kept: str | None) -> None:
             f"https://proxy.example/https:/ann:{SECRET}@example.org/a",
             "https://proxy.example/https:/example.org/a",
         ),
+        (
+            f"https://p.example/https://a@//ann:{SECRET}@example.org/x",
+            "https://p.example/https:////example.org/x",
+        ),
         (f"https://example.org/a;jsessionid={SECRET}/b", "https://example.org/a/b"),
         (f"https://example.org/a%3Ftoken={SECRET}", "https://example.org/a"),
         (f"https://example.org/a%253Ftoken={SECRET}", "https://example.org/a"),
