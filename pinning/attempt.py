@@ -71,7 +71,7 @@ class Attempt:
         self._origins_asked = asyncio.Lock()
         self._passed = 0  # blocks of the walk
         self._passed_then = -1  # when other origins were asked last
-        self._origins_gave = self._walked_since = False
+        self._origins_gave = self._walked_over = 0  # times that they gave; that the walk began after
         self._again = 0  # blocks that came and could not be read
 
     def look_again(self) -> None:
@@ -110,8 +110,9 @@ class Attempt:
         running: dict[bytes, asyncio.Task[None]] = {}
         try:
             while True:
+                gave = self._origins_gave
                 more = await asyncio.to_thread(here.step)
-                self._passed, self._walked_since = here.walk.blocks, True
+                self._passed, self._walked_over = here.walk.blocks, gave
                 self._check_room(here)
                 if not await self._note(here):
                     return False
@@ -202,17 +203,18 @@ class Attempt:
             return False
         passed = self._passed
         async with self._origins_asked:
-            if passed < self._passed_then or self._has(cid):
-                return True
+            if passed < self._passed or self._has(cid):
+                return True  # the walk went on meanwhile, over what somebody else's asking brought
             if passed == self._passed_then:
-                return self._origins_gave and not self._walked_since
-            self._passed_then, self._origins_gave = passed, False
+                return self._walked_over < self._origins_gave
+            self._passed_then = passed
             try:
                 await sources.fetch(self._pin.wish.cid, self._pin.wish.origins)
-                self._origins_gave, self._walked_since = True, False
+                self._origins_gave += 1
             except EdgeError as error:
                 log.info("origins of %s: %s", self._pin.wish.cid, error.message)
-            return self._origins_gave
+                return False
+            return True
 
     def _has(self, cid: Cid) -> bool:
         return present(self._means.store, cid) is not None
