@@ -109,7 +109,8 @@ async def _renew_names(start: Start, store: Store, stopping: asyncio.Event) -> N
 async def _tend_uploads(start: Start, store: Store, stopping: asyncio.Event) -> None:
     """Finish uploads that a crash left and sweep abandoned ones, now and again."""
     deny = Denylist(load(start.gateway.denylists), store.dag, store.board.generation)
-    finisher, clock = finisher_of(start, store, Pins(store), deny), SystemClock()
+    clock = SystemClock()
+    finisher = finisher_of(start, store, Pins(store), deny, clock)
     while not stopping.is_set():
         try:
             await asyncio.to_thread(finisher.tend, clock.now_s(), stopping.is_set)

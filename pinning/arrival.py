@@ -1,8 +1,8 @@
 """Pins for what has just arrived: made when it is here, `pinned` at once where nothing lacks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from content.cid import Cid
 from pinning.measure import Blocks, Measured, measured
@@ -12,6 +12,10 @@ from runtime.errors import EdgeError
 
 # Of pins that may be meant by a finish that is done again after a crash
 _LOOK_BACK: int = 100
+
+
+Note: TypeAlias = Callable[[str, Cid, int | None], None]
+"""Puts on record that an account sent this root, and how many bytes its DAG has, None while some lack."""
 
 
 class Book(PinBook, PinWork, Protocol):
@@ -58,7 +62,12 @@ class Arrived:
 
 
 def pin_arrived(
-    blocks: Blocks, book: Book, sender: Sender, roots: Sequence[Cid], since_ns: int | None = None
+    blocks: Blocks,
+    book: Book,
+    note: Note,
+    sender: Sender,
+    roots: Sequence[Cid],
+    since_ns: int | None = None,
 ) -> list[Arrived]:
     """Pin each root: pinned when all of it is here, else queued for the worker to fetch the rest.
 
@@ -80,6 +89,8 @@ def pin_arrived(
         for each in found:
             book.remove(sender.account, each.pin.request_id)
         raise
+    for each in found:
+        note(sender.account, each.pin.wish.cid, each.pin.dag_bytes)
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from blockstore.dag import Dag
-from pinning.arrival import Book, pin_arrived
+from pinning.arrival import Book, Note, pin_arrived
 from pinning.car_body import CheckRoots, import_file
 from pinning.spool import Spool, Spools
 from pinning.spool_record import HEADER_BYTES
@@ -23,11 +23,12 @@ _SECOND_NS: Final = 1_000_000_000
 class Finisher:
     """Imports and pins what has arrived. All methods block; any thread."""
 
-    def __init__(self, dag: Dag, book: Book, spools: Spools, check_roots: CheckRoots) -> None:
+    def __init__(self, dag: Dag, book: Book, spools: Spools, check_roots: CheckRoots, note: Note) -> None:
         self._dag = dag
         self._book = book
         self._spools = spools
         self._check_roots = check_roots
+        self._note = note
 
     def finish(self, spool: Spool) -> dict[str, Any]:
         """What became of the upload; a refusal is a result. Raises what may pass by itself (StoreFull)."""
@@ -47,7 +48,7 @@ class Finisher:
         record = self._spools.record(spool.identity)
         roots, report = import_file(self._dag, spool.path, HEADER_BYTES, self._check_roots)
         since_ns = int(record.created_s * _SECOND_NS)
-        arrived = pin_arrived(self._dag, self._book, record.sender, roots, since_ns)
+        arrived = pin_arrived(self._dag, self._book, self._note, record.sender, roots, since_ns)
         return told(arrived, report.blocks, report.new_blocks, report.bytes_)
 
     def tend(self, now_s: float, is_stopping: Callable[[], bool]) -> None:

@@ -12,7 +12,7 @@ from net.app import BodyReader
 from net.bearer import Caller, TokenBook, caller, require
 from net.http1 import Request
 from pinning import upload_request
-from pinning.arrival import Book, pin_arrived
+from pinning.arrival import Book, Note, pin_arrived
 from pinning.car_body import CheckRoots, receive
 from pinning.finish import Finisher, told
 from pinning.pin import Status
@@ -32,14 +32,22 @@ class Uploads:
     """Everything under `/car`."""
 
     def __init__(
-        self, dag: Dag, book: Book, tokens: TokenBook, spools: Spools, check_roots: CheckRoots, clock: Clock
+        self,
+        dag: Dag,
+        book: Book,
+        note: Note,
+        tokens: TokenBook,
+        spools: Spools,
+        check_roots: CheckRoots,
+        clock: Clock,
     ) -> None:
         """`check_roots` raises what refuses a root (a denylist)."""
         self._dag = dag
         self._book = book
+        self._note = note
         self._tokens = tokens
         self._check_roots = check_roots
-        self.finisher = Finisher(dag, book, spools, check_roots)
+        self.finisher = Finisher(dag, book, spools, check_roots, note)
         self._resumable = Resumable(spools, self.finisher, check_roots, self._check_quota, clock)
 
     def shares(self, host: str, accept: str) -> bool:
@@ -94,7 +102,7 @@ class Uploads:
         await step(self._check_quota, known, request.content_length or 0)
         left_bytes = await step(self._left_bytes, known)
         roots, report = await receive(self._dag, body, self._check_roots, left_bytes)
-        arrived = await step(pin_arrived, self._dag, self._book, sender, roots)
+        arrived = await step(pin_arrived, self._dag, self._book, self._note, sender, roots)
         whole = all(each.pin.status is Status.PINNED for each in arrived)
         result = told(arrived, report.blocks, report.new_blocks, report.bytes_)
         return json_answer(201 if whole else 202, result, known.account)

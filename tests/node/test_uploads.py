@@ -72,6 +72,8 @@ def test_an_upload_survives_kill_9_of_the_node(tmp_path: Path) -> None:
         proof = node.get(f"/pinning/v1/x/proof/{root}/{asked.nonce.hex()}/4", bearer)
         assert proof.status == 200, proof.body
         assert verify(asked, [proof.body]).missing is None
+        came_from = json.loads(node.get(f"/pinning/v1/x/origins/{root}", bearer).body)
+        assert [(each["kind"], each["address"]) for each in came_from["origins"]] == [("upload", "/car")]
         size = json.loads(node.get(f"/pinning/v1/x/size/{root}", bearer).body)
         assert size["size_bytes"] == told["pins"][0]["dag_size"]
         got = node.get(f"/ipfs/{root}?format=car").body

@@ -123,7 +123,15 @@ def service(
     store, tokens = Store.open(folder, QUICK, clock or SystemClock()), Tokens.open(folder)
     book = Pins(store)
     spools = Spools(folder / "uploads", keep_s)
-    uploads = Uploads(store.dag, book, tokens, spools, check or (lambda roots: None), SystemClock())
+    uploads = Uploads(
+        store.dag,
+        book,
+        lambda account, root, size_bytes: None,
+        tokens,
+        spools,
+        check or (lambda roots: None),
+        SystemClock(),
+    )
     sock = socket.create_server(("127.0.0.1", 0))
     stop, started = asyncio.Event(), threading.Event()
     loops: list[asyncio.AbstractEventLoop] = []
