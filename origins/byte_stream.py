@@ -10,14 +10,18 @@ from typing import Final
 from blockstore.origin import OPERATOR, Origin, OriginKind
 from net.outbound import Outbound
 from origins.meter import OriginMeter
-from runtime.errors import EdgeError, NotFound, Unreachable
+from origins.pace import paced
+from runtime.errors import EdgeError, NotFound, TooLarge, Unreachable
 
 # Work on a thread is given this much at a time, so that the way there costs nothing beside it
 BATCH_BYTES: Final = 1 << 20
 # As much as the largest upload; what is longer is no use, and what never ends must end
 BYTES_MAX: Final = 1 << 40
-# A terabyte at 50 MB/s; who sends nothing for `idle_s` is left long before
+# A terabyte at 50 MB/s; who sends less than 13 KB/s is left long before, and does not hold others up
 _WHOLE_S: Final = 21_600.0
+_PACE_S: Final = 20.0
+_PACE_BYTES: Final = 1 << 18
+_DIGITS_MAX: Final = 20  # of a length; more of them than that is too many bytes too
 ABSENT: Final = frozenset((404, 410, 451))
 Pieces = AsyncIterator[bytes]
 
@@ -25,9 +29,15 @@ Pieces = AsyncIterator[bytes]
 class ByteStreams:
     """Opens them."""
 
-    def __init__(self, outbound: Outbound, arweave_gateways: Sequence[str], meter: OriginMeter) -> None:
-        """`arweave_gateways`: base URLs, asked in this order."""
-        self._outbound, self._meter = outbound, meter
+    def __init__(
+        self,
+        outbound: Outbound,
+        arweave_gateways: Sequence[str],
+        meter: OriginMeter,
+        pace_s: float = _PACE_S,
+    ) -> None:
+        """`arweave_gateways`: base URLs, asked in this order. `pace_s`: in which 256 KiB must come."""
+        self._outbound, self._meter, self._pace_s = outbound, meter, pace_s
         self._arweave = [url.rstrip("/") for url in arweave_gateways]
 
     def urls(self, origin: Origin) -> list[str]:
@@ -38,18 +48,23 @@ class ByteStreams:
         return [origin.address] if origin.kind in (OriginKind.HTTP, OriginKind.FILECOIN) else []
 
     @asynccontextmanager
-    async def open(self, url: str, accept: str = "*/*") -> AsyncIterator[Pieces]:
-        """The body of a 200 in batches. Raises NotFound, Unreachable, SourceTimeout, Forbidden, TooLarge."""
+    async def open(self, url: str, most_bytes: int, accept: str = "*/*") -> AsyncIterator[Pieces]:
+        """The body of a 200 in batches. Raises NotFound, Unreachable, Forbidden; SourceTimeout also for who
+        sends hardly anything; TooLarge above `most_bytes`, at once where the head says so.
+        """
         self._meter.request("bytes")
         self._meter.opened(1)
         try:
-            reply = await self._outbound.get(url, accept=accept, max_bytes=BYTES_MAX, deadline_s=_WHOLE_S)
+            reply = await self._outbound.get(url, accept=accept, max_bytes=most_bytes, deadline_s=_WHOLE_S)
             async with reply:
                 if reply.status in ABSENT:
                     raise NotFound("the origin does not have it any more", where=url)
                 if reply.status != 200:
                     raise Unreachable(f"the origin answered {reply.status}", where=url)
-                yield self._counted(batched(reply.pieces()))
+                length = reply.fields.get("content-length") or ""
+                if length.isdecimal() and int(length[:_DIGITS_MAX]) > most_bytes:
+                    raise TooLarge(f"it is longer than the {most_bytes:,} bytes there is room for", where=url)
+                yield self._counted(batched(paced(reply.pieces(), url, self._pace_s, _PACE_BYTES)))
         except EdgeError as error:
             self._meter.failure(error)
             raise

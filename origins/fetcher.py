@@ -9,8 +9,8 @@ never believed: each block is hashed, and only what was asked for is taken (`ori
 Invariants
  1. Nothing enters the store that did not match its CID.
  2. One fetch a thing at a time over all workers; the kernel frees what a dead worker held.
- 3. Fetches at once, bytes of an answer and time are bounded. A fetch that nobody waits for any more goes on
-    to its end, which is near: a block, an entity of 64 MiB at most, or 8 MiB of a file.
+ 3. Fetches at once, bytes of an answer and time are bounded. A fetch that nobody waits for any more ends, but
+    for 8 MiB of a file, whose end is near.
 """
 
 import asyncio
@@ -176,8 +176,8 @@ class Fetcher:
             if damaged is not None:
                 await asyncio.to_thread(rejoin, self._dag, damaged)
 
-        # one who gives up waiting does not end it for the others
-        await asyncio.shield(self._once.start(cid.multihash, lambda: self._dag.has(cid), work))
+        # one who gives up waiting does not end it for the others; it may be a whole DAG from where it came
+        await self._once.awaited(cid.multihash, lambda: self._dag.has(cid), work)
 
     async def _search(
         self, cid: Cid, root: Cid | None, attempt: Attempt, asked: Sequence[str], error: EdgeError

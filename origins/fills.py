@@ -11,6 +11,7 @@ import logging
 import os
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,7 @@ _POLL_MAX_S: Final = 0.25
 _OTHERS_S: Final = 120.0
 # A fetch that waits its turn is a task and a few hundred bytes
 _WAITING_A_TURN: Final = 64
+Turn = AbstractAsyncContextManager[None]
 
 
 class Fills:
@@ -80,22 +82,48 @@ class OneFetch:
         self._turns = asyncio.Semaphore(max_fetches)
         self._waiting_max = max_fetches * _WAITING_A_TURN
         self._under_way: dict[bytes, asyncio.Task[None]] = {}
+        self._waiters: dict[asyncio.Task[None], int] = {}
 
     def start(
-        self, name: bytes, is_here: Callable[[], bool], work: Callable[[], Awaitable[None]]
+        self,
+        name: bytes,
+        is_here: Callable[[], bool],
+        work: Callable[[], Awaitable[None]],
+        turn: Turn | None = None,
     ) -> "asyncio.Task[None]":
         """The task that does `work`, or waits until another worker did; one that runs already is joined.
 
+        `turn`: what it must have too, and holds while it does the work.
         Who waits for it shields it: one who leaves does not end it for the others. Raises TooManyRequests.
         """
         task = self._under_way.get(name)
         if task is None:
             if len(self._under_way) >= self._waiting_max:
                 raise TooManyRequests("too many fetches wait for their turn", hint="ask again in a moment")
-            task = asyncio.create_task(self._run(name, is_here, work))
+            task = asyncio.create_task(self._run(name, is_here, work, turn or nullcontext()))
             self._under_way[name] = task
             task.add_done_callback(lambda ended: self._ended(name, ended))
         return task
+
+    async def awaited(
+        self,
+        name: bytes,
+        is_here: Callable[[], bool],
+        work: Callable[[], Awaitable[None]],
+        turn: Turn | None = None,
+    ) -> None:
+        """As `start`, and wait for it. Who leaves last ends it: for work that may be long and large."""
+        while (old := self._under_way.get(name)) is not None and old.cancelling():
+            await asyncio.wait((old,))  # the last one left it: no use in joining
+        task = self.start(name, is_here, work, turn)
+        self._waiters[task] = self._waiters.get(task, 0) + 1
+        try:
+            await asyncio.shield(task)
+        finally:
+            self._waiters[task] -= 1
+            if not self._waiters[task]:
+                del self._waiters[task]
+                task.cancel()
 
     def running(self, name: bytes) -> "asyncio.Task[None] | None":
         """The fetch of a name that this worker does or waits for."""
@@ -115,7 +143,7 @@ class OneFetch:
             task.exception()  # those who wait have it; there may be nobody left
 
     async def _run(
-        self, name: bytes, is_here: Callable[[], bool], work: Callable[[], Awaitable[None]]
+        self, name: bytes, is_here: Callable[[], bool], work: Callable[[], Awaitable[None]], turn: Turn
     ) -> None:
         pause_s, waited_s = _POLL_S, 0.0
         while not self._fills.take(name):
@@ -128,7 +156,7 @@ class OneFetch:
                 return
         try:
             if not is_here():
-                async with self._turns:
+                async with turn, self._turns:
                     await work()
         finally:
             self._fills.give(name)

@@ -10,15 +10,21 @@ Invariants
  1. Nothing enters the store that did not match its name.
  2. Every address is dialled through the guard, whoever named it. Files are read only where the operator named
     them.
- 3. One fetch a name at a time over all processes, and not too many at once.
+ 3. One fetch of a name from the same places at a time over all processes, not too many at once, of one
+    account fewer. It ends when nobody waits for it any more.
+ 4. What a place may send is bounded before it is asked: bytes are on the disk before they are verified.
+ 5. What was cut off an address because it may be a secret is used to dial, and never logged or kept.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+import blake3
 
 from blockstore import Store
 from blockstore.origin import OPERATOR, Origin, OriginKind
@@ -29,7 +35,7 @@ from content import multihash
 from content.cid import Cid
 from content.commp import commitment_of
 from origins.absences import Absences
-from origins.byte_stream import ByteStreams, open_file
+from origins.byte_stream import BYTES_MAX, ByteStreams, open_file
 from origins.fills import OneFetch
 from origins.provider_records import base_url
 from origins.rebuild import Rebuild, candidates
@@ -53,6 +59,11 @@ log = logging.getLogger("fleek.origins")
 _CAR: Final = "car"
 _PIECE: Final = "/piece/"
 _BAO: Final = "application/vnd.fleek.bao"
+# Of the turns there are, so that no account's slow places hold up all others
+_TURNS_OF_ACCOUNT: Final = 2
+# From a place that an account named, that never gave anything, and of who has no quota: what a file of
+# 256 KiB leaves may have at most
+_UNPROVEN_BYTES_MAX: Final = 1 << 36
 _GATEWAYS: Final = frozenset((OriginKind.GATEWAY, OriginKind.PEER))
 T = TypeVar("T")
 Opened = AbstractAsyncContextManager[AsyncIterator[bytes]]
@@ -66,6 +77,18 @@ class Dags(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An origin as it is kept, and the address to dial, which may have a secret."""
+
+    origin: Origin
+    address: str
+
+    @property
+    def dialled(self) -> Origin:
+        return replace(self.origin, address=self.address)
+
+
 class Refetch:
     """The way back."""
 
@@ -73,31 +96,50 @@ class Refetch:
         self._store, self._streams, self._dags, self._once = store, streams, dags, once
         self._clock = clock
         self._absences = Absences()
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def fetch(self, cid: Cid, origins: Sequence[str] = ()) -> None:
+    async def fetch(
+        self,
+        cid: Cid,
+        origins: Sequence[str] = (),
+        *,
+        account: str = OPERATOR,
+        most_bytes: int | None = None,
+    ) -> None:
         """Bring a DAG here, verified, from `origins` (addresses) or from where it came before.
 
-        From a gateway a part of it may come, from all others all of it. Raises NotFound (nobody is known who
-        has it), Unverified (only lies came), Unreachable, StoreFull.
+        From a gateway a part of it may come, from all others all of it. `account`: for whom, and who named
+        `origins`; `most_bytes`: for how much there is room. Ends when it is cancelled, unless others wait for
+        the same. Raises NotFound (nobody is known who has it), Unverified (only lies came, or too much),
+        Unreachable, StoreFull.
         """
-        work = self._once.start(
-            b"origins " + cid.multihash, lambda: False, lambda: self._fetch(cid, self._of(cid, origins))
+        places = self._of(cid, origins, account)
+        asked = _asked(cid.multihash, cid.codec.to_bytes(8), str(most_bytes).encode(), places=places)
+        await self._once.awaited(
+            asked,
+            lambda: False,
+            lambda: self._fetch(cid, places, asked, most_bytes),
+            self._turn_of(account),
         )
-        await asyncio.shield(work)
 
     async def blob(self, root: bytes) -> None:
         """Bring a blob back whole, by its hash or as the file it is. Raises as `fetch`."""
         name = blob_name(root)
-        work = self._once.start(
+        await self._once.awaited(
             b"blob " + root, lambda: self._is_whole(root), lambda: self._fetch_blob(root, name)
         )
-        await asyncio.shield(work)
 
     def knows(self, name: bytes) -> bool:
         """Whether an origin is on record from which content of this name may be had. 5 us and more."""
         return bool(self._recorded(name))
 
     # One name
+
+    def _turn_of(self, account: str) -> AbstractAsyncContextManager[None]:
+        """What is held while something is fetched for an account; nothing for readers and the operator."""
+        if account == OPERATOR:
+            return nullcontext()
+        return self._turns.setdefault(account, asyncio.Semaphore(_TURNS_OF_ACCOUNT))
 
     def _recorded(self, name: bytes) -> list[Origin]:
         """Origins on record that can be fetched from, best first: no uploads, files only of the operator."""
@@ -108,35 +150,40 @@ class Refetch:
             and (each.kind is not OriginKind.LOCAL or each.account == OPERATOR)
         ]
 
-    def _of(self, cid: Cid, declared: Sequence[str]) -> list[Origin]:
-        """Origins to try, best first: those on record, then what is only declared."""
-        found = {each.address: each for each in reversed(self._recorded(cid.multihash))}
-        known = list(reversed(found.values()))
+    def _of(self, cid: Cid, declared: Sequence[str], account: str) -> list[_Place]:
+        """Places to try, best first: those on record, then what is only declared."""
+        found: dict[str, _Place] = {}
+        for each in self._recorded(cid.multihash):
+            found.setdefault(each.address, _Place(each, each.address))
         for text in declared:
             with suppress(BadRequest):
-                origin = named(text)
+                origin = named(text, account)
                 if origin.is_cut:  # on record without its secret, which is needed to fetch it now
-                    known = [each for each in known if each.address != origin.address]
-                    origin = replace(origin, address=text)
-                elif origin.address in found:
-                    continue
-                known.append(origin)
-        return known
+                    kept = found.pop(origin.address, None)
+                    found[origin.address] = _Place(kept.origin if kept else origin, text)
+                else:
+                    found.setdefault(origin.address, _Place(origin, origin.address))
+        return list(found.values())
 
-    async def _fetch(self, cid: Cid, origins: Sequence[Origin]) -> None:
-        await self._try_all(cid.multihash, cid.text(), origins, lambda origin: self._from(origin, cid))
+    async def _fetch(
+        self, cid: Cid, places: Sequence[_Place], asked: bytes, most_bytes: int | None = None
+    ) -> None:
+        await self._try_all(
+            cid.multihash, cid.text(), places, asked, lambda origin: self._from(origin, cid, most_bytes)
+        )
 
     async def _fetch_blob(self, root: bytes, name: bytes) -> None:
         try:
-            await self._try_all(
-                name, root.hex(), self._recorded(name), lambda each: self._blob_from(each, root)
-            )
+            places = [_Place(each, each.address) for each in self._recorded(name)]
+            asked = _asked(b"blob", name, places=places)
+            await self._try_all(name, root.hex(), places, asked, lambda each: self._blob_from(each, root))
             return
         except (NotFound, Unreachable, Unverified) as error:
             failure: EdgeError = error
         for cid in await asyncio.to_thread(self._cids_of, root):
             with suppress(NotFound, Unreachable, Unverified, SourceTimeout):
-                await self._fetch(cid, self._of(cid, ()))
+                places = self._of(cid, (), OPERATOR)
+                await self._fetch(cid, places, _asked(cid.multihash, cid.codec.to_bytes(8), places=places))
                 if self._is_whole(root):
                     return
         raise failure
@@ -158,15 +205,16 @@ class Refetch:
         self,
         name: bytes,
         shown: str,
-        origins: Sequence[Origin],
+        places: Sequence[_Place],
+        asked: bytes,
         attempt: Callable[[Origin], Awaitable[str]],
     ) -> None:
         problem: EdgeError = NotFound("no origin of it is known", where=shown)
-        asked = b" ".join((name, *(each.address.encode("utf-8", "surrogateescape") for each in origins)))
         self._absences.check(asked, self._clock.tick_s(), shown)
-        for origin in origins:
+        for place in places:
+            origin = place.origin
             try:
-                profile = await attempt(origin)
+                profile = await attempt(place.dialled)
             except StoreFull:
                 raise
             except (EdgeError, OSError) as error:
@@ -181,13 +229,13 @@ class Refetch:
                     self._store.origins.note_soon(name, replace(origin, profile=profile))
                 return
         problem = _told(problem, shown)
-        if origins:
+        if places:
             self._absences.learn(asked, problem, self._clock.tick_s())
         raise problem
 
     # One origin
 
-    async def _from(self, origin: Origin, cid: Cid) -> str:
+    async def _from(self, origin: Origin, cid: Cid, most_bytes: int | None) -> str:
         """Have a DAG from one origin; returns how its bytes fit."""
         base = gateway_of(origin)
         if base is not None:
@@ -198,24 +246,26 @@ class Refetch:
         if origin.kind is OriginKind.FILECOIN:
             piece = Cid.parse(origin.address.partition(_PIECE)[2].partition("/")[0].partition("?")[0])
             sink = CarSink(self._store, cid, commitment_of(piece))
-            return await _pour(self._streams.open(origin.address), sink)
-        return await self._first(origin, lambda: self._sink(origin, cid))
+            return await _pour(self._streams.open(origin.address, _most(origin)), sink)
+        if origin.profile == _CAR:
+            most_bytes = None  # it has more than the DAG, of which alone is kept what is verified
+        return await self._first(origin, lambda: self._sink(origin, cid), _most(origin, most_bytes))
 
     async def _blob_from(self, origin: Origin, root: bytes) -> str:
         base = gateway_of(origin)
         if base is not None:
             url = f"{base}/blake3/{root.hex()}?format=bao"
-            return await _pour(self._streams.open(url, _BAO), ProofSink(self._store, root))
+            return await _pour(self._streams.open(url, BYTES_MAX, _BAO), ProofSink(self._store, root))
         if origin.kind is OriginKind.LOCAL:
             return await _pour(open_file(origin), BlobSink(self._store, root))
-        return await self._first(origin, lambda: BlobSink(self._store, root))
+        return await self._first(origin, lambda: BlobSink(self._store, root), _most(origin))
 
-    async def _first(self, origin: Origin, sink: Callable[[], Sink]) -> str:
+    async def _first(self, origin: Origin, sink: Callable[[], Sink], most_bytes: int) -> str:
         """From the first URL of an origin that gives the right bytes."""
-        problem: EdgeError = NotFound("it has no URL that can be asked", where=origin.address)
+        problem: EdgeError = NotFound("it has no URL that can be asked")
         for url in self._streams.urls(origin):
             try:
-                return await _pour(self._streams.open(url), sink())
+                return await _pour(self._streams.open(url, most_bytes), sink())
             except StoreFull:
                 raise
             except EdgeError as error:
@@ -239,6 +289,21 @@ def gateway_of(origin: Origin) -> str | None:
     if origin.kind is OriginKind.FILECOIN and _PIECE not in origin.address:
         return origin.address.partition("/ipfs/")[0].rstrip("/")
     return None
+
+
+def _most(origin: Origin, room_bytes: int | None = None) -> int:
+    """As much as an origin may send."""
+    if room_bytes is not None:
+        return min(BYTES_MAX, room_bytes)
+    return BYTES_MAX if origin.account == OPERATOR or origin.has_worked else _UNPROVEN_BYTES_MAX
+
+
+def _asked(*what: bytes, places: Sequence[_Place]) -> bytes:
+    """A name of a search: the same for the same thing from the same places, in whatever order."""
+    hasher = blake3.blake3()
+    for each in (*what, *sorted(each.address.encode("utf-8", "surrogateescape") for each in places)):
+        hasher.update(len(each).to_bytes(8) + each)
+    return hasher.digest()
 
 
 async def _on_thread(function: Callable[..., T], *args: object) -> T:

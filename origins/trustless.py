@@ -18,6 +18,7 @@ from origins.dag_car import DagCar
 from origins.entity_car import EntityCar
 from origins.intake import Intake
 from origins.meter import OriginMeter
+from origins.pace import paced
 from origins.sources import Sources
 from runtime.clock import Clock
 from runtime.errors import (
@@ -134,7 +135,7 @@ class Trustless:
                     raise NoCars("the source gives no CARs", where=source)
                 _check_status(reply, source)
                 async with Intake(self._dag, car, lambda names: self._arrived(names, gain)) as intake:
-                    async for data in _paced(reply, source, pace_s):
+                    async for data in paced(reply.pieces(), source, pace_s, _PACE_BYTES):
                         size += len(data)
                         self._meter.received(len(data))
                         await intake.take(data)
@@ -178,25 +179,6 @@ class Trustless:
         finally:
             self._meter.opened(-1)
             self._sources.scores.ended(source)
-
-
-async def _paced(reply: OutboundReply, source: str, pace_s: float | None) -> AsyncIterator[bytes]:
-    """The body as it comes; SourceTimeout when less than `_PACE_BYTES` come in `pace_s` of waiting."""
-    loop = asyncio.get_running_loop()
-    pieces, waited_s, got = reply.pieces(), 0.0, 0
-    while True:
-        began_s = loop.time()
-        try:
-            async with asyncio.timeout(None if pace_s is None else pace_s - waited_s):
-                data = await anext(pieces, None)
-        except TimeoutError:
-            raise SourceTimeout("the source sends hardly anything", where=source) from None
-        if data is None:
-            return
-        waited_s, got = waited_s + loop.time() - began_s, got + len(data)
-        if got >= _PACE_BYTES:
-            waited_s, got = 0.0, 0
-        yield data
 
 
 def _is_car(reply: OutboundReply) -> bool:

@@ -209,7 +209,12 @@ class Attempt:
                 return self._walked_over < self._origins_gave
             self._passed_then = passed
             try:
-                await sources.fetch(self._pin.wish.cid, self._pin.wish.origins)
+                await sources.fetch(
+                    self._pin.wish.cid,
+                    self._pin.wish.origins,
+                    account=self._pin.account,
+                    most_bytes=self.quota.room_bytes,
+                )
                 self._origins_gave += 1
             except EdgeError as error:
                 log.info("origins of %s: %s", self._pin.wish.cid, error.message)

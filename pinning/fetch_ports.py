@@ -21,9 +21,11 @@ class Retrieval(Protocol):
 class Sources(Protocol):
     """Every other sort of place, those on record among them."""
 
-    async def fetch(self, cid: Cid, origins: Sequence[str]) -> None:
+    async def fetch(self, cid: Cid, origins: Sequence[str], *, account: str, most_bytes: int | None) -> None:
         """Bring a DAG here, verified, from `origins` (as the pin names them) or from where it came before.
 
+        `account`: whose pin it is; `most_bytes`: what it leaves room for, None: no limit of its own. When it
+        is cancelled nothing more is fetched for it.
         Raises NotFound (no origin that can be used), Unreachable, Unverified.
         """
         ...

@@ -60,12 +60,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @asynccontextmanager
 async def refetching(
-    store: Store, held: dict[str, bytes | Held], *, allow: Sequence[str] = ("127.0.0.0/8",)
+    store: Store,
+    held: dict[str, bytes | Held],
+    *,
+    allow: Sequence[str] = ("127.0.0.0/8",),
+    pace_s: float = 20.0,
 ) -> AsyncIterator[tuple[Refetch, ByteServer, Gateways]]:
     async with listening(ByteServer(held)) as server:
         outbound = Outbound(Guard(allow))
         meter = OriginMeter(store.board.slot(3))
-        streams = ByteStreams(outbound, [server.url, f"{server.url}/second/"], meter)
+        streams = ByteStreams(outbound, [server.url, f"{server.url}/second/"], meter, pace_s)
         once = OneFetch(Fills(store.backing.index.path.parent / "run" / "fills"), 4)
         gateways = Gateways()
         try:

@@ -174,7 +174,7 @@ class Shelf:
         self.held, self.asked = held, list[tuple[Cid, tuple[str, ...]]]()
         self.here: Fetching | None = None
 
-    async def fetch(self, cid: Cid, origins: Sequence[str]) -> None:
+    async def fetch(self, cid: Cid, origins: Sequence[str], **_: object) -> None:
         self.asked.append((cid, tuple(origins)))
         if not self.held:
             raise NotFound("no origin is known", where=cid.text())
@@ -201,7 +201,7 @@ def test_where_no_gateway_has_it_other_origins_are_asked_once_a_try(tmp_path: Pa
 
 def test_origins_that_give_a_part_at_a_time_are_asked_until_they_give_nothing_new(tmp_path: Path) -> None:
     class Slow(Shelf):
-        async def fetch(self, cid: Cid, origins: Sequence[str]) -> None:
+        async def fetch(self, cid: Cid, origins: Sequence[str], **_: object) -> None:
             self.asked.append((cid, tuple(origins)))
             assert self.here is not None
             dag = self.here.dag
@@ -487,7 +487,7 @@ def test_a_cursor_is_no_proof_that_what_is_before_it_is_still_here(tmp_path: Pat
         asked = 0
         here: Fetching | None = None
 
-        async def fetch(self, cid: Cid, origins: Sequence[str]) -> None:
+        async def fetch(self, cid: Cid, origins: Sequence[str], **_: object) -> None:
             self.asked += 1
             assert self.here is not None
             await asyncio.to_thread(self.here.dag.put, leaves[3:])
