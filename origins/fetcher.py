@@ -137,7 +137,7 @@ class Fetcher:
         try:
             await self._files.span(cid, start, stop, also)
         except (NotFound, Unreachable, SourceTimeout) as error:
-            await self._ways.back(cid, (root, *await asyncio.to_thread(self._ways.above, cid)), error)
+            await self._ways.back(cid, (root, *await self._ways.above(cid)), error)
             await self._files.span(cid, start, stop, also)
 
     def passed(self, cid: Cid, start: int, end: int, stop: int, root: Cid | None = None) -> None:
@@ -183,7 +183,7 @@ class Fetcher:
         self, cid: Cid, root: Cid | None, attempt: Attempt, asked: Sequence[str], error: EdgeError
     ) -> None:
         """Go back to where a block came from, or what it is a part of. Raises `error` when that is vain."""
-        above = await asyncio.to_thread(self._ways.above, cid)
+        above = await self._ways.above(cid)
         more = [each for each in self._ways.gateways(*above) if each not in asked]
         if more:
             try:

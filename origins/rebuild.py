@@ -6,16 +6,19 @@ leaves lie where. When none is, the blob is given up: nothing of it was ever vis
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from blockstore import Store
-from blockstore.flat import Flat
+from blockstore.flat import MAX_LEAVES, Flat
 from blockstore.landings import Landings
 from content.block import MAX_BLOCK_BYTES, Block
 from content.cid import DAG_PB, Cid
 from content.unixfs.build_file import FileBuilder, LeafMade, Made
 from content.unixfs.profile import PROFILES, Profile
-from runtime.errors import BadRequest, Unverified
+from runtime.errors import BadRequest, TooLarge, Unverified
 
+# Inner nodes of as many leaves as a file may have take 14 MB; only few leaves over and over have more
+_INNER_BYTES_MAX: Final = 32 << 20
 BLOCK = "block"  # in place of a profile: the bytes are the block itself
 
 
@@ -39,7 +42,9 @@ class Rebuild:
             self._flat = Flat(store.dag, store.dag.new_ingest(), self._landings)
 
     def write(self, data: bytes) -> None:
-        """The next bytes. Raises StoreFull, Unverified when there are too many for what it is."""
+        """The next bytes. Raises StoreFull, Unverified when there are too many for what it is, TooLarge when
+        there are for every profile.
+        """
         if self._head is not None:
             self._head += data
             if len(self._head) > MAX_BLOCK_BYTES:
@@ -50,6 +55,11 @@ class Rebuild:
             self._flat.write(data)
             for each in self._builders:
                 each.take(each.builder.write(data))
+            self._builders = [each for each in self._builders if each.is_within]
+            if not self._builders and self._head is None:
+                raise TooLarge(
+                    f"a file of more than {MAX_LEAVES:,} leaves is not built again", where=self._cid.text()
+                )
             self._landings.check()
 
     def finish(self) -> str:
@@ -85,9 +95,9 @@ class Rebuild:
     def _land(self, building: "_Building") -> None:
         flat = self._flat
         assert flat is not None, "there are builders only with it"
-        for leaf in building.leaves:
+        for leaf in building.leaves.values():
             flat.leaf(leaf.cid.multihash, leaf.offset, leaf.length, leaf.prefix, leaf.suffix)
-        for block in building.inner:
+        for block in building.inner.values():
             flat.inner(block)
         flat.finish_soon(self._cid)
         self._flat = None
@@ -95,18 +105,25 @@ class Rebuild:
 
 
 class _Building:
-    """One profile's way through the bytes: 200 bytes a leaf, and the inner nodes."""
+    """One profile's way through the bytes: 200 bytes a different leaf, 60 MB at most, and the inner nodes."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.builder = FileBuilder(profile)
-        self.leaves: list[LeafMade] = []
-        self.inner: list[Block] = []
+        self.leaves: dict[bytes, LeafMade] = {}
+        self.inner: dict[bytes, Block] = {}
+        self._inner_bytes = 0
+
+    @property
+    def is_within(self) -> bool:
+        """Whether it can still be kept as one file."""
+        return len(self.leaves) <= MAX_LEAVES and self._inner_bytes <= _INNER_BYTES_MAX
 
     def take(self, made: list[Made]) -> None:
         """Keep what was made."""
         for each in made:
             if isinstance(each, LeafMade):
-                self.leaves.append(each)
-            else:
-                self.inner.append(each)
+                self.leaves.setdefault(each.cid.multihash, each)
+            elif each.cid.multihash not in self.inner:
+                self.inner[each.cid.multihash] = each
+                self._inner_bytes += len(each.data)

@@ -306,7 +306,7 @@ def _asked(*what: bytes, places: Sequence[_Place]) -> bytes:
     return hasher.digest()
 
 
-async def _on_thread(function: Callable[..., T], *args: object) -> T:
+async def on_thread(function: Callable[..., T], *args: object) -> T:
     """`asyncio.to_thread`, but who is cancelled waits for the thread: a sink has one at a time."""
     work = asyncio.ensure_future(asyncio.to_thread(function, *args))
     try:
@@ -321,10 +321,10 @@ async def _pour(opened: Opened, sink: Sink) -> str:
     try:
         async with opened as pieces:
             async for data in pieces:
-                await _on_thread(sink.write, data)
-        return await _on_thread(sink.finish)
+                await on_thread(sink.write, data)
+        return await on_thread(sink.finish)
     except BaseException:
-        await _on_thread(sink.abort)
+        await on_thread(sink.abort)
         raise
 
 

@@ -4,6 +4,7 @@ Rows are kept of roots only: a block that is asked for alone, and was here once,
 blocks below what is pinned, and the origins of that root are its own.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Final
@@ -14,7 +15,7 @@ from blockstore.origin_book import blob_name
 from content.block import BlockMissing
 from content.cid import DAG_CBOR, DAG_JSON, Cid
 from content.dag_walk import walk
-from origins.refetch import Refetch, gateway_of
+from origins.refetch import Refetch, gateway_of, on_thread
 from runtime.clock import Clock
 from runtime.errors import (
     BadRequest,
@@ -36,6 +37,9 @@ _NOTED_MAX: Final = 4096
 # Looking through what is pinned for one lost block: as long as a person waits, and 30 us a block
 _ABOVE_S: Final = 5.0
 _ABOVE_MAX: Final = 4
+# What is asked for again at once lies below the same roots; a few hundred bytes each
+_ABOVE_KEPT_S: Final = 10.0
+_ABOVE_KEPT_MAX: Final = 1024
 _NO_LINKS: Final = {DAG_CBOR: b"\xa0", DAG_JSON: b"{}"}
 
 
@@ -45,6 +49,8 @@ class Ways:
     def __init__(self, store: Store, refetch: Refetch, clock: Clock) -> None:
         self._store, self._refetch, self._clock = store, refetch, clock
         self._noted: dict[tuple[bytes, str], float] = {}
+        self._above: dict[bytes, tuple[float, list[Cid]]] = {}
+        self._searching = asyncio.Lock()
 
     def gateways(self, *cids: Cid | None) -> tuple[str, ...]:
         """Base URLs of gateways that are on record for one of these, best first. 10 us a CID and more."""
@@ -89,15 +95,40 @@ class Ways:
                 return
         raise error
 
-    def above(self, cid: Cid) -> list[Cid]:
-        """Roots with origins below which a block lies that was here once. Blocking; [] for others at once."""
+    async def above(self, cid: Cid) -> list[Cid]:
+        """Roots with origins below which a block lies that was here once; [] for others at once.
+
+        One search at a time, of some seconds; [] also where others take too long.
+        """
+        try:
+            async with asyncio.timeout(_ABOVE_S):
+                await self._searching.acquire()
+        except TimeoutError:
+            return []
+        try:
+            kept = self._above.get(cid.multihash)
+            if kept is not None and kept[0] > self._clock.tick_s():
+                return kept[1]
+            found = await on_thread(self._search, cid)
+            while len(self._above) >= _ABOVE_KEPT_MAX:
+                del self._above[next(iter(self._above))]
+            self._above[cid.multihash] = (self._clock.tick_s() + _ABOVE_KEPT_S, found)
+            return found
+        finally:
+            self._searching.release()
+
+    def _search(self, cid: Cid) -> list[Cid]:
         if not self._store.dag.is_known(cid):
             return []
         found: list[Cid] = []
         stop_s = self._clock.tick_s() + _ABOVE_S
-        for root in dict.fromkeys(each.cid for each in self._store.dag.roots()):
+        seen: set[bytes] = set()
+        for root in (each.cid for each in self._store.dag.roots()):
             if self._clock.tick_s() > stop_s or len(found) >= _ABOVE_MAX:
                 break
+            if root.multihash in seen:
+                continue
+            seen.add(root.multihash)
             try:
                 if self._refetch.knows(root.multihash) and self._holds(root, cid, stop_s):
                     found.append(root)
