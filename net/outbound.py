@@ -212,6 +212,19 @@ class Outbound:
         raise problem or NotFound("the name has no address", where=host)
 
 
+@dataclass(frozen=True, slots=True)
+class Outbounds:
+    """`ours` for what the operator named, with the networks allowed for it; `strict` for what others did."""
+
+    ours: Outbound
+    strict: Outbound
+
+    def close(self) -> None:
+        """See `Outbound.close`."""
+        self.ours.close()
+        self.strict.close()
+
+
 def _key(url: str) -> Key:
     parts = checked_url(url)
     return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

@@ -15,7 +15,7 @@ from gateway.routing_answer import Routing
 from handshake.tokens import Tokens
 from net.dnslink import lookup
 from net.guard import Guard
-from net.outbound import Outbound, OutboundLimits
+from net.outbound import Outbound, OutboundLimits, Outbounds
 from node.delegates import Delegates
 from node.front import Front
 from node.identity import peer_id, signing_key
@@ -103,6 +103,7 @@ def fetcher_of(start: Start, store: Store, names: Names, links: DnsLinks, clock:
             f"the certificate authorities cannot be read: {fault}", where="origins.ca_file"
         ) from None
     outbound = Outbound(Guard(settings.allow_nets), OutboundLimits(), tls)
+    strict = Outbound(Guard(settings.allow_nets_for_accounts), OutboundLimits(), tls)
     resolver = lookup if start.gateway.dnslink_dns else None
     meter = OriginMeter(store.board.slot(start.slot))
-    return Fetcher(store, outbound, settings, clock, names, links, resolver, meter)
+    return Fetcher(store, Outbounds(outbound, strict), settings, clock, names, links, resolver, meter)

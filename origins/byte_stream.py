@@ -32,12 +32,15 @@ class ByteStreams:
     def __init__(
         self,
         outbound: Outbound,
+        strict: Outbound,
         arweave_gateways: Sequence[str],
         meter: OriginMeter,
         pace_s: float = _PACE_S,
     ) -> None:
-        """`arweave_gateways`: base URLs, asked in this order. `pace_s`: in which 256 KiB must come."""
-        self._outbound, self._meter, self._pace_s = outbound, meter, pace_s
+        """`arweave_gateways`: base URLs, asked in this order. `pace_s`: in which 256 KiB must come.
+        `strict`: dials what accounts named.
+        """
+        self._outbound, self._strict, self._meter, self._pace_s = outbound, strict, meter, pace_s
         self._arweave = [url.rstrip("/") for url in arweave_gateways]
 
     def urls(self, origin: Origin) -> list[str]:
@@ -48,14 +51,17 @@ class ByteStreams:
         return [origin.address] if origin.kind in (OriginKind.HTTP, OriginKind.FILECOIN) else []
 
     @asynccontextmanager
-    async def open(self, url: str, most_bytes: int, accept: str = "*/*") -> AsyncIterator[Pieces]:
+    async def open(
+        self, url: str, most_bytes: int, accept: str = "*/*", *, is_trusted: bool
+    ) -> AsyncIterator[Pieces]:
         """The body of a 200 in batches. Raises NotFound, Unreachable, Forbidden; SourceTimeout also for who
         sends hardly anything; TooLarge above `most_bytes`, at once where the head says so.
         """
+        outbound = self._outbound if is_trusted else self._strict
         self._meter.request("bytes")
         self._meter.opened(1)
         try:
-            reply = await self._outbound.get(url, accept=accept, max_bytes=most_bytes, deadline_s=_WHOLE_S)
+            reply = await outbound.get(url, accept=accept, max_bytes=most_bytes, deadline_s=_WHOLE_S)
             async with reply:
                 if reply.status in ABSENT:
                     raise NotFound("the origin does not have it any more", where=url)

@@ -21,7 +21,7 @@ from blockstore import Store
 from content import cid as codecs
 from content import multihash
 from content.cid import Cid
-from net.outbound import Outbound
+from net.outbound import Outbounds
 from origins.arrivals import Arrivals
 from origins.byte_stream import ByteStreams
 from origins.dag_fetch import DagFetch
@@ -52,7 +52,7 @@ class Fetcher:
     def __init__(
         self,
         store: Store,
-        outbound: Outbound,
+        outbounds: Outbounds,
         settings: OriginSettings,
         clock: Clock,
         records: Records,
@@ -60,21 +60,22 @@ class Fetcher:
         resolver: Resolver | None,
         meter: OriginMeter,
     ) -> None:
-        self._dag, self._outbound = store.dag, outbound
+        outbound, strict = outbounds.ours, outbounds.strict
+        self._dag, self._outbounds = store.dag, outbounds
         fills = Fills(store.backing.index.path.parent / "run" / "fills")
         self._once = OneFetch(fills, settings.max_fetches)
         arrivals = Arrivals()
-        sources = Sources(outbound, settings, clock, meter)
+        sources = Sources(outbound, strict, settings, clock, meter)
         limit_s = settings.fetch_timeout_s
-        self._trustless = Trustless(store.dag, outbound, sources, arrivals, clock, meter, limit_s)
+        self._trustless = Trustless(store.dag, sources, arrivals, clock, meter, limit_s)
         self._looking = Looking(sources, clock, settings.hedge_s, limit_s)
         self._files = FileWindows(store.dag, self._once, self._trustless, sources, self._looking, arrivals)
         self._dags = DagFetch(store, self._trustless, sources, self._looking, settings.max_fetches)
         self._sources = sources
-        streams = ByteStreams(outbound, settings.arweave_gateways, meter)
+        streams = ByteStreams(outbound, strict, settings.arweave_gateways, meter)
         self._refetching = OneFetch(fills, _REFETCHES_MAX)
-        self.refetch = Refetch(store, streams, self._dags, self._refetching, clock)
-        self._ways = Ways(store, self.refetch, clock)
+        self.refetch = Refetch(store, streams, self._dags, self._refetching, clock, sources.trust)
+        self._ways = Ways(store, self.refetch, clock, sources)
         self._names = NameFetch(outbound, settings, records, links, resolver, meter, clock)
 
     async def close(self) -> None:
@@ -82,7 +83,7 @@ class Fetcher:
         await self._files.close()
         await self._refetching.close()
         await self._once.close()
-        self._outbound.close()
+        self._outbounds.close()
 
     async def block(self, cid: Cid, root: Cid | None = None) -> None:
         """Return when the block is here. `root`: what it is asked for below of, whose origins may have it.

@@ -8,8 +8,8 @@ Filecoin piece is a CAR. Nothing is believed: bytes count only when what was bui
 
 Invariants
  1. Nothing enters the store that did not match its name.
- 2. Every address is dialled through the guard, whoever named it. Files are read only where the operator named
-    them.
+ 2. Every address is dialled through the guard, whoever named it, and networks that the operator allows only
+    where the operator named it. Files are read only where the operator named them.
  3. One fetch of a name from the same places at a time over all processes, not too many at once, of one
     account fewer. It ends when nobody waits for it any more.
  4. What a place may send is bounded before it is asked: bytes are on the disk before they are verified.
@@ -92,9 +92,18 @@ class _Place:
 class Refetch:
     """The way back."""
 
-    def __init__(self, store: Store, streams: ByteStreams, dags: Dags, once: OneFetch, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        streams: ByteStreams,
+        dags: Dags,
+        once: OneFetch,
+        clock: Clock,
+        trust: Callable[[str], None],
+    ) -> None:
+        """`trust`: told of gateways that the operator named, before they are asked."""
         self._store, self._streams, self._dags, self._once = store, streams, dags, once
-        self._clock = clock
+        self._clock, self._trust = clock, trust
         self._absences = Absences()
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -154,13 +163,17 @@ class Refetch:
         """Places to try, best first: those on record, then what is only declared."""
         found: dict[str, _Place] = {}
         for each in self._recorded(cid.multihash):
-            found.setdefault(each.address, _Place(each, each.address))
+            kept = found.setdefault(each.address, _Place(each, each.address))
+            if each.account == OPERATOR:
+                found[each.address] = _Place(replace(kept.origin, account=OPERATOR), each.address)
         for text in declared:
             with suppress(BadRequest):
                 origin = named(text, account)
                 if origin.is_cut:  # on record without its secret, which is needed to fetch it now
-                    kept = found.pop(origin.address, None)
-                    found[origin.address] = _Place(kept.origin if kept else origin, text)
+                    known = found.pop(origin.address, None)
+                    if known is not None:
+                        origin = replace(known.origin, account=account)
+                    found[origin.address] = _Place(origin, text)
                 else:
                     found.setdefault(origin.address, _Place(origin, origin.address))
         return list(found.values())
@@ -239,6 +252,8 @@ class Refetch:
         """Have a DAG from one origin; returns how its bytes fit."""
         base = gateway_of(origin)
         if base is not None:
+            if origin.account == OPERATOR:
+                self._trust(base)
             await self._dags.dag(cid, (base,))
             return ""
         if origin.kind is OriginKind.LOCAL:
@@ -246,7 +261,9 @@ class Refetch:
         if origin.kind is OriginKind.FILECOIN:
             piece = Cid.parse(origin.address.partition(_PIECE)[2].partition("/")[0].partition("?")[0])
             sink = CarSink(self._store, cid, commitment_of(piece))
-            return await _pour(self._streams.open(origin.address, _most(origin)), sink)
+            return await _pour(
+                self._streams.open(origin.address, _most(origin), is_trusted=origin.account == OPERATOR), sink
+            )
         if origin.profile == _CAR:
             most_bytes = None  # it has more than the DAG, of which alone is kept what is verified
         return await self._first(origin, lambda: self._sink(origin, cid), _most(origin, most_bytes))
@@ -255,7 +272,10 @@ class Refetch:
         base = gateway_of(origin)
         if base is not None:
             url = f"{base}/blake3/{root.hex()}?format=bao"
-            return await _pour(self._streams.open(url, BYTES_MAX, _BAO), ProofSink(self._store, root))
+            return await _pour(
+                self._streams.open(url, BYTES_MAX, _BAO, is_trusted=origin.account == OPERATOR),
+                ProofSink(self._store, root),
+            )
         if origin.kind is OriginKind.LOCAL:
             return await _pour(open_file(origin), BlobSink(self._store, root))
         return await self._first(origin, lambda: BlobSink(self._store, root), _most(origin))
@@ -263,9 +283,10 @@ class Refetch:
     async def _first(self, origin: Origin, sink: Callable[[], Sink], most_bytes: int) -> str:
         """From the first URL of an origin that gives the right bytes."""
         problem: EdgeError = NotFound("it has no URL that can be asked")
+        is_trusted = origin.account == OPERATOR or origin.kind is OriginKind.ARWEAVE  # of the settings
         for url in self._streams.urls(origin):
             try:
-                return await _pour(self._streams.open(url, most_bytes), sink())
+                return await _pour(self._streams.open(url, most_bytes, is_trusted=is_trusted), sink())
             except StoreFull:
                 raise
             except EdgeError as error:

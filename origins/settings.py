@@ -29,6 +29,10 @@ class OriginSettings:
     allow_nets: tuple[str, ...] = field(
         default=(), metadata=_doc("networks that may be dialled although they are not public, as 10.1.0.0/16")
     )
+    allow_nets_for_accounts: tuple[str, ...] = field(
+        default=(),
+        metadata=_doc("as allow_nets, for addresses that accounts name as origins of what they pin"),
+    )
     ca_file: Path | None = field(
         default=None, metadata=_doc("certificate authorities to trust (PEM) in place of the machine's")
     )

@@ -33,9 +33,11 @@ class Sources:
     """The sources of one worker."""
 
     def __init__(
-        self, outbound: Outbound, settings: OriginSettings, clock: Clock, meter: OriginMeter
+        self, outbound: Outbound, strict: Outbound, settings: OriginSettings, clock: Clock, meter: OriginMeter
     ) -> None:
-        self._outbound, self._clock, self._meter = outbound, clock, meter
+        """`strict`: for those that neither the operator nor a router named."""
+        self._outbound, self._strict, self._clock, self._meter = outbound, strict, clock, meter
+        self._trusted: dict[str, None] = {}
         self._gateways = [url.rstrip("/") for url in settings.gateways]
         self._routers = [url.rstrip("/") for url in settings.routers]
         self._recent: deque[str] = deque(maxlen=_RECENT)
@@ -53,6 +55,20 @@ class Sources:
             while len(self._told) >= _MEMO:
                 del self._told[next(iter(self._told))]
             self._told[each] = None
+
+    def trust(self, source: str) -> None:
+        """The operator, or a router of theirs, named it. One that is forgotten is dialled as any other."""
+        while len(self._trusted) >= _MEMO:
+            del self._trusted[next(iter(self._trusted))]
+        self._trusted[source] = None
+
+    def is_trusted(self, source: str) -> bool:
+        """Whether `origins.allow_nets` holds for it."""
+        return source in self._gateways or source in self._trusted
+
+    def outbound_to(self, source: str) -> Outbound:
+        """What it is dialled with."""
+        return self._outbound if self.is_trusted(source) else self._strict
 
     def order(self, sources: list[str]) -> list[str]:
         """Those that may be asked now, best first."""
@@ -77,6 +93,8 @@ class Sources:
         found = list(dict.fromkeys(each for some in answers for each in some))
         while len(self._known) >= _MEMO:
             del self._known[next(iter(self._known))]
+        for each in found:
+            self.trust(each)
         self._known[cid.multihash] = (now_s + (_FOUND_S if found else _NONE_S), found)
         return found
 

@@ -12,7 +12,7 @@ from typing import Final
 from blockstore.dag import Dag
 from content.block import MAX_BLOCK_BYTES, Block
 from content.cid import Cid
-from net.outbound import Outbound, OutboundReply
+from net.outbound import OutboundReply
 from origins.arrivals import Arrivals
 from origins.dag_car import DagCar
 from origins.entity_car import EntityCar
@@ -74,7 +74,6 @@ class Trustless:
     def __init__(
         self,
         dag: Dag,
-        outbound: Outbound,
         sources: Sources,
         arrivals: Arrivals,
         clock: Clock,
@@ -82,14 +81,14 @@ class Trustless:
         block_s: float,
     ) -> None:
         """`block_s`: the longest time that the answer of one block may take."""
-        self._dag, self._outbound, self._sources, self._arrivals = dag, outbound, sources, arrivals
+        self._dag, self._sources, self._arrivals = dag, sources, arrivals
         self._clock, self._meter, self._block_s = clock, meter, block_s
 
     async def block(self, source: str, cid: Cid, gain: Gain) -> None:
         """Get and store one block. Raises NotFound, Unreachable, SourceTimeout; StoreFull."""
         started_s = self._clock.tick_s()
         async with self._judged(source, "block"):
-            reply = await self._outbound.get(
+            reply = await self._sources.outbound_to(source).get(
                 f"{source}/ipfs/{cid}?format=raw",
                 accept=_RAW_TYPE,
                 max_bytes=MAX_BLOCK_BYTES,
@@ -127,7 +126,7 @@ class Trustless:
     ) -> None:
         started_s, size = self._clock.tick_s(), 0
         async with self._judged(source, "car"):
-            reply = await self._outbound.get(
+            reply = await self._sources.outbound_to(source).get(
                 url, accept=_CAR_TYPE, max_bytes=max_bytes, deadline_s=deadline_s, reuse=True
             )
             async with reply:

@@ -7,10 +7,10 @@ blocks below what is pinned, and the origins of that root are its own.
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from blockstore import Store
-from blockstore.origin import Origin, OriginKind
+from blockstore.origin import OPERATOR, Origin, OriginKind
 from blockstore.origin_book import blob_name
 from content.block import BlockMissing
 from content.cid import DAG_CBOR, DAG_JSON, Cid
@@ -43,11 +43,23 @@ _ABOVE_KEPT_MAX: Final = 1024
 _NO_LINKS: Final = {DAG_CBOR: b"\xa0", DAG_JSON: b"{}"}
 
 
+class Trust(Protocol):
+    """What the operator named; `origins.sources.Sources` knows it."""
+
+    def trust(self, source: str) -> None:
+        """The operator named it."""
+        ...
+
+    def is_trusted(self, source: str) -> bool:
+        """Whether the operator, or a router of theirs, named it."""
+        ...
+
+
 class Ways:
     """Ways back, of one process."""
 
-    def __init__(self, store: Store, refetch: Refetch, clock: Clock) -> None:
-        self._store, self._refetch, self._clock = store, refetch, clock
+    def __init__(self, store: Store, refetch: Refetch, clock: Clock, sources: Trust) -> None:
+        self._store, self._refetch, self._clock, self._sources = store, refetch, clock, sources
         self._noted: dict[tuple[bytes, str], float] = {}
         self._above: dict[bytes, tuple[float, list[Cid]]] = {}
         self._searching = asyncio.Lock()
@@ -60,6 +72,8 @@ class Ways:
                 base = gateway_of(origin)
                 if base is not None and len(found) < _GATEWAYS_MAX:
                     found[base] = None
+                    if origin.account == OPERATOR:
+                        self._sources.trust(base)
         return tuple(found)
 
     def came(self, root: Cid, source: str) -> None:
@@ -70,6 +84,9 @@ class Ways:
         while len(self._noted) >= _NOTED_MAX:
             del self._noted[next(iter(self._noted))]
         self._noted[key] = now_s
+        if not self._sources.is_trusted(source):  # on record for who named it, and only so
+            self._store.origins.succeeded(root.multihash, source, now_s)
+            return
         origin = Origin(
             OriginKind.GATEWAY, source, added_s=now_s, first_success_s=now_s, last_success_s=now_s
         )

@@ -12,7 +12,7 @@ from content.unixfs.file import leaves
 from gateway.dnslinks import DnsLinks
 from gateway.mutable import Names
 from net.guard import Guard
-from net.outbound import Outbound, OutboundLimits
+from net.outbound import Outbound, OutboundLimits, Outbounds
 from origins.fetcher import Fetcher
 from origins.meter import OriginMeter
 from origins.settings import OriginSettings
@@ -36,8 +36,11 @@ class Fetching:
         links = DnsLinks({}, clock.tick_s)
         names = Names(self.dag, links, clock.now_s)
         outbound = Outbound(Guard(settings.allow_nets), OutboundLimits(idle_s=idle_s))
+        strict = Outbound(Guard(settings.allow_nets_for_accounts), OutboundLimits(idle_s=idle_s))
         meter = OriginMeter(self.words)
-        self.fetcher = Fetcher(self.store, outbound, settings, clock, names, links, None, meter)
+        self.fetcher = Fetcher(
+            self.store, Outbounds(outbound, strict), settings, clock, names, links, None, meter
+        )
 
     def counted(self, name: str, *labels: tuple[str, str]) -> int:
         """A counter's value."""
@@ -64,7 +67,8 @@ async def fetching(
 ) -> AsyncIterator[Fetching]:
     """A fetcher that asks `sources`."""
     urls = tuple(source.url for source in sources)
-    made = OriginSettings(gateways=urls, routers=routers, allow_nets=LOOPBACK, **settings)
+    named = {"allow_nets_for_accounts": LOOPBACK, **settings}
+    made = OriginSettings(gateways=urls, routers=routers, allow_nets=LOOPBACK, **named)
     running = Fetching(data, made, idle_s)
     try:
         yield running

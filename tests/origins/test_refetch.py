@@ -46,6 +46,7 @@ class Gateways:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Cid, tuple[str, ...]]] = []
+        self.trusted: list[str] = []
 
     async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
         self.asked.append((cid, tuple(also)))
@@ -65,18 +66,24 @@ async def refetching(
     *,
     allow: Sequence[str] = ("127.0.0.0/8",),
     pace_s: float = 20.0,
+    allow_accounts: Sequence[str] = ("127.0.0.0/8",),
 ) -> AsyncIterator[tuple[Refetch, ByteServer, Gateways]]:
     async with listening(ByteServer(held)) as server:
-        outbound = Outbound(Guard(allow))
+        outbound, strict = Outbound(Guard(allow)), Outbound(Guard(allow_accounts))
         meter = OriginMeter(store.board.slot(3))
-        streams = ByteStreams(outbound, [server.url, f"{server.url}/second/"], meter, pace_s)
+        streams = ByteStreams(outbound, strict, [server.url, f"{server.url}/second/"], meter, pace_s)
         once = OneFetch(Fills(store.backing.index.path.parent / "run" / "fills"), 4)
         gateways = Gateways()
         try:
-            yield Refetch(store, streams, gateways, once, SystemClock()), server, gateways
+            yield (
+                Refetch(store, streams, gateways, once, SystemClock(), gateways.trusted.append),
+                server,
+                gateways,
+            )
         finally:
             await once.close()
             outbound.close()
+            strict.close()
 
 
 def note(store: Store, name: bytes, *origins: Origin) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from blockstore import Store
+from blockstore.origin import Origin, OriginKind
 from content.block import Block
 from content.cid import DAG_CBOR
 from runtime.errors import EdgeError, Unreachable, Unverified
@@ -150,5 +151,28 @@ def test_a_secret_of_an_address_dials_and_is_nowhere_else(
             assert (kept.last_success_s > 0, kept.last_failure_s > 0) == (is_there, not is_there)
             assert bool(kept.profile) == is_there
             assert kept.is_cut
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("account", ["", "mallory"])
+@pytest.mark.parametrize("is_on_record", [True, False])
+def test_what_the_operator_allows_is_dialled_only_where_the_operator_named_it(
+    store: Store, account: str, is_on_record: bool
+) -> None:
+    async def run() -> None:
+        async with refetching(store, {"/big": BIG}, allow_accounts=()) as (refetch, server, gateways):
+            url = f"{server.url}/big"
+            gateway = Origin(OriginKind.GATEWAY, server.url, account, last_success_s=9.0)
+            note(store, V1.multihash, gateway, *([http(url, account=account)] if is_on_record else []))
+            if account:
+                with pytest.raises(Unreachable, match="not dialled"):
+                    await refetch.fetch(V1, [url], account=account)
+                assert server.asked == gateways.trusted == []
+            else:
+                await refetch.fetch(V1, [url])
+                assert is_whole(store, V1)
+                assert gateways.trusted == [server.url]
+            assert [each for _, each in gateways.asked] == [(server.url,)]
 
     asyncio.run(run())

@@ -18,6 +18,16 @@ from tests.origins.test_refetch import V1, http, note, refetching, store
 __all__ = ["store"]
 
 
+class Nobody:
+    """Trusts nobody."""
+
+    def trust(self, source: str) -> None:
+        pass
+
+    def is_trusted(self, source: str) -> bool:
+        return False
+
+
 class Late(SystemClock):
     """A clock that moves on six seconds with each look at it."""
 
@@ -49,7 +59,7 @@ def test_many_who_miss_one_block_search_once(store: Store, monkeypatch: pytest.M
 
     async def run() -> None:
         async with refetching(store, {}) as (refetch, _, __):
-            ways = Ways(store, refetch, SystemClock())
+            ways = Ways(store, refetch, SystemClock(), Nobody())
             found = await asyncio.gather(*(ways.above(block.cid) for _ in range(20)))
             assert found == [[]] * 20
 
@@ -67,7 +77,7 @@ def test_no_more_roots_are_read_than_there_is_time_for(store: Store, monkeypatch
 
     async def run() -> None:
         async with refetching(store, {}) as (refetch, _, __):
-            assert await Ways(store, refetch, Late()).above(blocks[0].cid) == []
+            assert await Ways(store, refetch, Late(), Nobody()).above(blocks[0].cid) == []
 
     asyncio.run(run())
     assert read == [1]
