@@ -17,14 +17,13 @@ Invariants
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 from weakref import WeakValueDictionary
-
-import blake3
 
 from blockstore import Store
 from blockstore.origin import OPERATOR, Origin, OriginKind
@@ -321,7 +320,7 @@ def _most(origin: Origin, room_bytes: int | None = None) -> int:
 
 def _asked(*what: bytes, places: Sequence[_Place]) -> bytes:
     """A name of a search: the same for the same thing from the same places, in whatever order."""
-    hasher = blake3.blake3()
+    hasher = hashlib.sha256()
     for each in (*what, *sorted(each.address.encode("utf-8", "surrogateescape") for each in places)):
         hasher.update(len(each).to_bytes(8) + each)
     return hasher.digest()

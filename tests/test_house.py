@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -15,6 +16,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
+MODULES = {"dnspython": "dns"}  # where the module is not called as its distribution
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 
 
@@ -38,6 +40,25 @@ def test_shipped_functions_fit_a_screen() -> None:
         and (node.end_lineno or node.lineno) - node.lineno >= MAX_FUNCTION_LINES
     ]
     assert not long, f"longer than {MAX_FUNCTION_LINES} lines: {long}"
+
+
+def test_what_ships_imports_nothing_that_is_installed_for_tests_alone() -> None:
+    names = {re.split(r"[^A-Za-z0-9_-]", each)[0] for each in PROJECT["project"]["dependencies"]}
+    allowed = {MODULES.get(name, name) for name in names} | set(PACKAGES) | set(sys.stdlib_module_names)
+    stray = {
+        f"{relative(path)}: {name}"
+        for path in SHIPPED
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+        if name.partition(".")[0] not in allowed
+    }
+    assert not stray, f"no dependency of the product: {sorted(stray)}"
 
 
 def test_every_shipped_module_says_what_it_is() -> None:
