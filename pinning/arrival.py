@@ -72,22 +72,25 @@ def pin_arrived(
     """Pin each root: pinned when all of it is here, else queued for the worker to fetch the rest.
 
     With `since_ns`, pins of the same wish that are younger are taken for these: what was cut off by a crash
-    can be done again. All or none: what fails leaves no pin behind. Raises QuotaExceeded, BadRequest,
-    BlobDamaged. Cost: reads every block with links.
+    can be done again. All or none: what fails leaves no pin of this call behind. Raises QuotaExceeded,
+    BadRequest, BlobDamaged. Cost: reads every block with links.
     """
-    sizes = [measured(root, blocks) for root in roots]  # before any pin: a damaged DAG is told, not pinned
     found: list[Arrived] = []
+    made: list[Pin] = []
     try:
-        for root, size in zip(roots, sizes, strict=True):
-            pin = _known(book, sender, root, since_ns) or book.add(
-                sender.account, sender.wish(root), quota_bytes=sender.quota_bytes
-            )
-            found.append(Arrived(pin, size.missing))
+        for root in roots:
+            pin = _known(book, sender, root, since_ns)
+            if pin is None:
+                pin = book.add(sender.account, sender.wish(root), quota_bytes=sender.quota_bytes)
+                made.append(pin)
+            # looked at only now that the pin keeps it: what gc has taken before is seen to lack
+            size = measured(root, blocks)
             if size.missing is None and pin.status is not Status.PINNED:
-                found[-1] = Arrived(_complete(book, sender, pin, size), None)
+                pin = _complete(book, sender, pin, size)
+            found.append(Arrived(pin, size.missing))
     except EdgeError:
-        for each in found:
-            book.remove(sender.account, each.pin.request_id)
+        for pin in made:
+            book.remove(sender.account, pin.request_id)
         raise
     for each in found:
         note(sender.account, each.pin.wish.cid, each.pin.dag_bytes)
@@ -106,5 +109,10 @@ def _known(book: Book, sender: Sender, root: Cid, since_ns: int | None) -> Pin |
         return None
     page = book.page(sender.account, Filter(cids=(root,), after_ns=since_ns), _LOOK_BACK)
     wish = sender.wish(root)
-    same = [pin for pin in page.pins if (pin.wish.name, pin.wish.meta) == (wish.name, wish.meta)]
+    same = [
+        pin
+        for pin in page.pins
+        if (pin.wish.name, pin.wish.meta) == (wish.name, wish.meta)
+        and pin.status is not Status.FAILED  # keeps nothing
+    ]
     return same[-1] if same else None
