@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from blockstore import origin_lines, origin_rows
 from blockstore.backing import Backing
-from blockstore.origin import Origin
+from blockstore.origin import OPERATOR, Origin
 from blockstore.origin_address import clean
 from durable import Job, Txn
 from runtime.errors import BadRequest, BlobDamaged, EdgeError, Interrupted
@@ -94,12 +94,20 @@ class OriginBook:
     def note(self, txn: Txn, name: bytes, origin: Origin) -> bool:
         """Note an origin of a name within a change of the index; False when it is none, or found no room.
 
-        `origin` is cleaned of secrets first. Never raises for what it is given. About 25 us.
+        `origin` is cleaned of secrets first; what an account names is left out when the index is nearly
+        full, for nothing ever takes it away again. Never raises for what it is given. About 30 us.
         """
         cleaned = _cleaned(origin)
         if cleaned is None or not origin_rows.is_name(name):
             return False
+        if origin.account != OPERATOR and not self._has_room(txn):
+            return False
         return self._put(txn, name, cleaned) is not None
+
+    def _has_room(self, txn: Txn) -> bool:
+        """Whether the index may grow by what outsiders make us note."""
+        map_bytes = self._backing.settings.index_map_bytes
+        return self._backing.index.room_bytes(txn) > map_bytes // _KEPT_OF_MAP
 
     def noting(self, origin: Origin) -> Callable[[Txn, bytes], None]:
         """What notes `origin` of a blob in the change that makes it visible: `also` of `Ingest.finish`."""
@@ -261,8 +269,7 @@ class OriginBook:
         self._backing.writer.submit(Job(index=index, urgent=urgent, done=done), wait=urgent)
 
     def _write(self, txn: Txn, taken: "_Taken") -> None:
-        index = self._backing.index
-        has_room = index.room_bytes(txn) > self._backing.settings.index_map_bytes // _KEPT_OF_MAP
+        has_room = self._has_room(txn)
         for key, (name, origin) in taken.notes.items():
             if has_room or txn.get(key, db=self._table) is not None:
                 self._put(txn, name, origin)

@@ -218,3 +218,15 @@ def test_origins_outlive_unpin_evict_rm_and_gc(store: Store, clock: HandClock, c
     assert not list(store.list())
     assert not store.dag.has(block.cid)
     assert [store.origins.of(each) for each in names] == [[PLACE]] * 3
+
+
+def test_what_accounts_name_is_left_out_when_the_index_is_nearly_full(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = replace(PLACE, account="alice")
+    left = store.settings.index_map_bytes // 8
+    monkeypatch.setattr(type(store.backing.index), "room_bytes", lambda self, txn: left)
+    assert not note(store, name("a"), theirs)
+    assert note(store, name("a"), PLACE), "the operator's own are few"
+    monkeypatch.setattr(type(store.backing.index), "room_bytes", lambda self, txn: left + 1)
+    assert note(store, name("a"), theirs)
