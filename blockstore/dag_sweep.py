@@ -112,7 +112,8 @@ class DagSweep:
         found = []
         with self._backing.index.reading() as txn:
             for cid in batch:
-                if cid.is_identity:
+                if cid.is_identity:  # it is no row, and may link to what is
+                    found += [] if cid.codec in _LEAVES else [cid]
                     continue
                 try:
                     row = self._rows.block(txn, cid.multihash)

@@ -13,10 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from blockstore import Root, Store, StoreSettings
 from blockstore.dag_sweep import DagSweep
+from content import multihash
 from content.block import Block, BlockMissing
 from content.cid import DAG_CBOR, RAW, Cid
 from content.dag_cbor import encode
 from content.links import links
+from content.multihash import IDENTITY
 from durable import Durability
 
 LEASE_S = 100.0
@@ -204,3 +206,14 @@ def test_an_inner_block_that_cannot_be_read_stops_the_sweep_of_blocks(store: Sto
     assert not store.dag.has(other.cid)
     with pytest.raises(BlockMissing):
         store.dag.read(other.cid)
+
+
+def test_what_an_inline_block_of_a_pinned_dag_links_to_stays(store: Store, clock: Clock) -> None:
+    leaf = Block.sealed(RAW, b"leaf")
+    inline = Cid.v1(DAG_CBOR, multihash.of(IDENTITY, encode([leaf.cid])))
+    root = node(1, [inline])
+    store.dag.put([leaf, root])
+    store.dag.pin(root.cid, Root.pin())
+    clock.now += 2 * LEASE_S
+    assert store.sweep().removed_blocks == 0
+    assert store.dag.read(leaf.cid) == leaf.data
