@@ -15,7 +15,6 @@ from pinning.pin import Pin, Progress
 from pinning.ports import PinWork
 from pinning.reasons import OFFLINE, gateways_of
 from pinning.settings import PinSettings
-from pinning.size import check_declared
 from runtime.clock import Clock
 from runtime.errors import EdgeError, NotFound, QuotaExceeded, Unreachable
 
@@ -67,7 +66,6 @@ class Attempt:
         self._noted_s = means.clock.tick_s()
         self._interval_s = _PROGRESS_S
         self._asked: set[bytes] = set()
-        self._is_sized = False
         self._origins_asked = asyncio.Lock()
         self._passed = 0  # blocks of the walk
         self._passed_then = -1  # when other origins were asked last
@@ -131,9 +129,6 @@ class Attempt:
 
     def _check_room(self, here: HereWalk) -> None:
         room = self.quota.room_bytes
-        if here.walk.blocks and not self._is_sized:  # the root came: it says how much lies below it
-            self._is_sized = True
-            check_declared(self._pin.wish.cid, self._means.store.dag, room)
         if room is not None and here.walk.bytes_ > room:
             raise QuotaExceeded(
                 f"it is larger than the account's quota leaves room for: {room:,} bytes of"

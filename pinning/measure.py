@@ -1,5 +1,6 @@
 """How large a DAG is that is here, and the first block of it that is not. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -8,7 +9,8 @@ from content.block import BlockMissing
 from content.cid import Cid
 from content.links import links
 from content.unixfs import file as unixfs
-from runtime.errors import BadRequest
+from pinning.walk import LINKS_MAX
+from runtime.errors import BadRequest, TooLarge
 
 _LEAVES: Final = frozenset((codecs.RAW, codecs.JSON, codecs.CBOR))
 # 100 bytes each in memory: a DAG of more blocks is told as too large, not walked until memory ends
@@ -29,27 +31,34 @@ class Blocks(Protocol):
 
 @dataclass(slots=True)
 class Measured:
-    """`dag_bytes`: of all different blocks; `raw_bytes`: of what they hold, of UnixFS the bytes of files."""
+    """`dag_bytes`: of all different blocks; `raw_bytes`: of what they hold, of UnixFS the bytes of files.
+
+    `is_cut`: the walk ended before the DAG did, because enough was known.
+    """
 
     blocks: int = 0
     dag_bytes: int = 0
     raw_bytes: int = 0
     missing: Cid | None = None
+    is_cut: bool = False
 
 
-def measured(root: Cid, blocks: Blocks) -> Measured:
+def measured(root: Cid, blocks: Blocks, enough: Callable[[Measured], bool] | None = None) -> Measured:
     """Walk a DAG until its end or its first missing block. Reads every block with links.
 
-    Raises BadRequest (a block not of its codec, more than BLOCKS_MAX), BlobDamaged.
+    `enough` is asked after each block; True ends the walk there. A block counts once under all versions of
+    its CID, as in `pinning.walk`. Raises BadRequest (a block not of its codec, more than BLOCKS_MAX),
+    TooLarge (as many links wait as `pinning.walk` refuses), BlobDamaged.
     """
     found = Measured()
-    seen: set[bytes] = set()
+    seen: set[tuple[int, bytes]] = set()
     waiting = [root]
     while waiting:
         cid = waiting.pop()
-        if cid.is_identity or cid.raw in seen:
+        name = cid.codec, cid.multihash
+        if name in seen:
             continue
-        seen.add(cid.raw)
+        seen.add(name)
         if len(seen) > BLOCKS_MAX:
             raise BadRequest(f"a DAG of more than {BLOCKS_MAX:,} blocks", where=root.text())
         try:
@@ -57,12 +66,19 @@ def measured(root: Cid, blocks: Blocks) -> Measured:
         except BlockMissing:
             found.missing = cid
             return found
+        if enough is not None and enough(found):
+            found.is_cut = bool(below) or bool(waiting)
+            return found
+        if len(waiting) + len(below) > LINKS_MAX:
+            raise TooLarge(f"more than {LINKS_MAX:,} links above one block", where=root.text())
         waiting += reversed(below)
     return found
 
 
 def _count(cid: Cid, blocks: Blocks, found: Measured) -> tuple[Cid, ...]:
     below: tuple[Cid, ...] = ()
+    if cid.is_identity:  # takes no room, and may link to what does
+        return links(cid, cid.digest)
     if cid.codec in _LEAVES:
         size = blocks.size(cid)
         if size is None:

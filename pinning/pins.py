@@ -19,7 +19,7 @@ from pinning.accounts import Account
 from pinning.pin import LIMIT_MAX, Filter, Match, Page, Pin, PinUsage, Progress, Status, Wish
 from pinning.rows import Place
 from pinning.search import Search, matches
-from pinning.size import check_declared
+from pinning.size import check_here
 from pinning.soon import Noted
 from pinning.table import PinTable, whole
 from runtime.errors import BadRequest, EdgeError, NotFound, QuotaExceeded
@@ -162,14 +162,14 @@ class Pins:
         return found
 
     def _refuse_too_large(self, account: str, wishes: Sequence[Wish], quota_bytes: int | None) -> None:
-        """Refuse what its root, if that is here, already says to be too large for what is left."""
+        """Refuse what is here already and larger than what is left."""
         if quota_bytes is None:
             return
         room_bytes = quota_bytes - self.usage(account).bytes_
         for wish in wishes:
             same = Filter(cids=(wish.cid,), statuses=frozenset((Status.PINNED,)))
             if not self.page(account, same, 1).pins:  # else it is counted already
-                check_declared(wish.cid, self._store.dag, room_bytes)
+                check_here(wish.cid, self._store.dag, room_bytes)
 
     def _refuse_at_quota(self, txn: Txn, account: Account, quota_bytes: int | None, freed_bytes: int) -> None:
         if quota_bytes is None:

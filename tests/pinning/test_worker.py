@@ -14,6 +14,7 @@ from origins import trustless
 from pinning.pin import Status, Wish
 from pinning.walk import Walk
 from runtime.errors import NotFound
+from tests.gateway.dags import Dags
 from tests.origins.fetching import Fetching, run
 from tests.origins.trustless_source import Asked, Response, Source, serving
 from tests.pinning.dags import Held, random_dag, tree
@@ -525,5 +526,23 @@ def test_a_fault_with_one_pin_does_not_stop_the_others(tmp_path: Path) -> None:
             one, two = await here.ended(here.add(NOBODY.cid), here.add(other.cid))
             assert (one.status, two.status) == (Status.FAILED, Status.PINNED)
             assert "fault of this program" in one.details
+
+    run(test())
+
+
+def test_a_dag_that_repeats_itself_is_pinned_when_its_different_blocks_fit(tmp_path: Path) -> None:
+    dags = Dags()
+    file = dags.file(b"x" * 900)
+    root = dags.directory({f"copy {number}": file for number in range(100)})
+    held = {cid.multihash: Block.verified(cid, data) for cid, data in dags.blocks.items()}
+    unique = sum(len(data) for data in dags.blocks.values())
+
+    async def test() -> None:
+        async with serving(Source(held)) as source, working(tmp_path / "d", source, run=False) as here:
+            here.here.dag.put([held[root.multihash]])
+            here.quotas.limits["alice"] = unique
+            here.go()
+            (pin,) = await here.ended(here.add(root))
+            assert (pin.status, pin.dag_bytes) == (Status.PINNED, unique), pin.details
 
     run(test())
