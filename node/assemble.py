@@ -4,6 +4,7 @@ import ssl
 from dataclasses import dataclass
 
 from blockstore import Store
+from content.cid import Cid
 from gateway.app import AccessRules, Gateway
 from gateway.content_app import ContentApp
 from gateway.deny_rules import load
@@ -13,6 +14,7 @@ from gateway.hosts import Hosts
 from gateway.mutable import Names
 from gateway.routing_answer import Routing
 from handshake.tokens import Tokens
+from net.bearer import Caller
 from net.dnslink import lookup
 from net.guard import Guard
 from net.outbound import Outbound, OutboundLimits, Outbounds
@@ -25,7 +27,7 @@ from node.uploads import upload_service
 from origins.fetcher import Fetcher
 from origins.meter import OriginMeter
 from pinning.api import BASE as PINNING
-from pinning.api import PinApi
+from pinning.api import Extra, PinApi
 from pinning.origins_answer import origins_answer
 from pinning.pins import Pins
 from pinning.proof_answer import proof_answer, proved_answer
@@ -81,16 +83,25 @@ def assemble(start: Start) -> Appliance:
     pins = Pins(store)
     delegates = Delegates(hosts, start.node.public_url, peer)
     key = signing_key(start.node.data)
-    extras = {
-        "origins": lambda account, cid: origins_answer(store, cid, account),
-        "size": lambda account, cid: size_answer(store, cid, account),
-        "proof": lambda account, asked: proof_answer(store, pins, key, clock.now_s(), account, asked),
-        "proved": lambda account, request_id: proved_answer(store, pins, account, request_id),
+    extras: dict[str, Extra] = {
+        "origins": lambda who, cid: origins_answer(store, cid, who.account),
+        "size": lambda who, cid: size_answer(
+            store, pins, clock.tick_s, lambda each: _check_may_read(start, deny, who, each), who.account, cid
+        ),
+        "proof": lambda who, asked: proof_answer(store, pins, key, clock.now_s(), who.account, asked),
+        "proved": lambda who, request_id: proved_answer(store, pins, who.account, request_id),
     }
     pinning = PinApi(pins, tokens, deny, delegates, clock, extras)
     uploads = upload_service(start, store, pins, tokens, deny, clock)
     front = Front(gateway, hosts, ((PINNING, pinning), (UPLOADS, uploads)))
     return Appliance(store, tokens, front, gateway, pinning, fetcher)
+
+
+def _check_may_read(start: Start, deny: Denylist, who: Caller, cid: Cid) -> None:
+    """Raise what the gateway would refuse this caller this content with."""
+    if not start.node.anonymous_read:
+        who.require("read")
+    deny.check(cid)
 
 
 def fetcher_of(start: Start, store: Store, names: Names, links: DnsLinks, clock: SystemClock) -> Fetcher:

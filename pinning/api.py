@@ -4,7 +4,8 @@ Source: the API's OpenAPI document, version 1.0.0; what clients rely on beyond i
 
 Invariants
  1. The book makes lists and changes in threads, never on the loop; no snapshot outlives such a call. One pin
-    is read at once: 15 us, less than a thread costs, and it waits for nobody's list.
+    is read at once: 15 us, less than a thread costs, and it waits for nobody's list. Extras have a thread of
+    their own.
  2. Every answer is JSON of the API's schemas, errors too; a token's account sees its own pins only.
 """
 
@@ -39,6 +40,8 @@ _EXTRA: Final = f"{BASE}/x/"  # what the specification does not have
 _ID_CHARS_MAX: Final = 128
 # Pages are made of Python: more threads than these would only take turns with the loop that serves content
 _READERS: Final = 2
+# Extras read content and may take a second: lists must not wait for them
+_EXTRA_READERS: Final = 1
 # These wait for a commit, which serves all that wait at once
 _WRITERS: Final = 32
 # Calls a worker holds, most of which wait for a thread; each is small, and more would only wait longer
@@ -71,8 +74,8 @@ _REASONS: Final = {
     Kind.NEWER_FORMAT: "INTERNAL_SERVER_ERROR",
 }
 _T = TypeVar("_T")
-Extra: TypeAlias = Callable[[str, str], Answer]
-"""What answers a GET of `x/NAME/REST` to an account: called in a thread with (account, REST as sent)."""
+Extra: TypeAlias = Callable[[Caller, str], Answer]
+"""What answers a GET of `x/NAME/REST` to who may list: called in a thread with (caller, REST as sent)."""
 
 
 class Deny(Protocol):
@@ -106,12 +109,14 @@ class PinApi:
         self._clock = clock
         self._extras = extras
         self._readers = ThreadPoolExecutor(_READERS, "pin-read")
+        self._extra_readers = ThreadPoolExecutor(_EXTRA_READERS, "pin-extra")
         self._writers = ThreadPoolExecutor(_WRITERS, "pin-write")
         self._pending = 0
 
     def close(self) -> None:
         """Wait for the calls in progress and end the threads."""
         self._readers.shutdown()
+        self._extra_readers.shutdown()
         self._writers.shutdown()
 
     def shares(self, host: str, accept: str) -> bool:
@@ -163,8 +168,8 @@ class PinApi:
     async def _answer(self, request: Request, known: Caller | None, body: BodyReader) -> Answer:
         if request.path.startswith(_EXTRA):
             name, _, rest = request.path[len(_EXTRA) :].partition("/")
-            lister, extra = _lister(known).account, self._extras[name]
-            return await self._in_thread(self._readers, lambda: _open(extra(lister, rest)))
+            lister, extra = _lister(known), self._extras[name]
+            return await self._in_thread(self._extra_readers, lambda: _open(extra(lister, rest)))
         request_id = _request_id(request.path)
         if request.method in ("GET", "HEAD"):
             account = _lister(known).account

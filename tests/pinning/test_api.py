@@ -9,6 +9,7 @@ import pytest
 
 from blockstore import Store
 from net.answer import Answer
+from net.bearer import Caller
 from pinning import api as api_module
 from pinning.pin import Filter, Page, Pin, Wish
 from pinning.pins import Pins
@@ -301,10 +302,10 @@ def test_more_calls_than_may_wait_are_told_to_come_back(
 
 
 def test_extras_are_answered_to_whoever_may_list(pins: Pins) -> None:
-    def origins(account: str, rest: str) -> Answer:
+    def origins(who: Caller, rest: str) -> Answer:
         if rest == "none":
             raise NotFound("nothing is known", where=rest)
-        return Answer(200, [("Content-Type", "application/json")], json.dumps([account, rest]).encode())
+        return Answer(200, [("Content-Type", "application/json")], json.dumps([who.account, rest]).encode())
 
     async def main() -> None:
         async with service(pins, extras={"origins": origins}) as api:
@@ -313,5 +314,28 @@ def test_extras_are_answered_to_whoever_may_list(pins: Pins) -> None:
             assert (await api.ask("GET", "/x/origins/a", token=None))[0] == 401
             assert (await api.ask("GET", "/x/origins/a", token="putter"))[0] == 403
             assert (await api.ask("POST", "/x/origins/a", pin={}))[0] == 405
+
+    run(main())
+
+
+def test_lists_do_not_wait_for_extras(pins: Pins) -> None:
+    begun, let = threading.Event(), threading.Event()
+
+    def slow(who: Caller, rest: str) -> Answer:
+        begun.set()
+        assert let.wait(20)
+        return Answer(200, [("Content-Type", "application/json")], b"[]")
+
+    async def main() -> None:
+        async with service(pins, extras={"slow": slow}) as api:
+            others = [Service(await api.connect(), pins, api.connect) for _ in range(3)]
+            waiting = [asyncio.create_task(each.ask("GET", "/x/slow/a")) for each in others]
+            await asyncio.to_thread(begun.wait, 20)
+            try:
+                async with asyncio.timeout(10):
+                    assert (await api.ask("GET"))[0] == 200
+            finally:
+                let.set()
+            assert {(await each)[0] for each in waiting} == {200}
 
     run(main())
