@@ -11,6 +11,7 @@ from blockstore.origin import OPERATOR, Origin, OriginKind
 from net.outbound import Outbound
 from origins.meter import OriginMeter
 from origins.pace import paced
+from origins.steps import step
 from runtime.errors import EdgeError, NotFound, TooLarge, Unreachable
 
 # Work on a thread is given this much at a time, so that the way there costs nothing beside it
@@ -115,7 +116,7 @@ async def open_file(origin: Origin) -> AsyncIterator[Pieces]:
 async def _read(fd: int, path: str) -> Pieces:
     while True:
         try:
-            data = await asyncio.to_thread(os.read, fd, BATCH_BYTES)
+            data = await step(os.read, fd, BATCH_BYTES)
         except OSError as fault:
             raise Unreachable(f"the file cannot be read: {fault.strerror}", where=path) from None
         if not data:

@@ -19,6 +19,7 @@ from content.links import links
 from origins.dag_car import DagCar
 from origins.looking import Looking
 from origins.sources import Sources
+from origins.steps import step
 from origins.trustless import Gain, NoCars, Trustless
 from runtime.errors import BadRequest, EdgeError, NotFound, SourceTimeout, StoreFull, Unreachable
 
@@ -49,7 +50,7 @@ class DagFetch:
         async with self._turns:
             if not self._is_here(cid):
                 await self._block(cid, also)
-            if await asyncio.to_thread(self._lacks_something, cid):
+            if await step(self._lacks_something, cid):
                 try:
                     await self._below(cid, also)
                 except StoreFull:

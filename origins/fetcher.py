@@ -33,6 +33,7 @@ from origins.name_fetch import Links, NameFetch, Records, Resolver
 from origins.refetch import Refetch
 from origins.settings import OriginSettings
 from origins.sources import Sources
+from origins.steps import step
 from origins.trustless import Gain, NoCars, Trustless
 from origins.ways import Ways
 from runtime.clock import Clock
@@ -130,7 +131,7 @@ class Fetcher:
 
     async def settle(self) -> None:
         """Return when damage that was found until now is on record, so that it counts as missing."""
-        await asyncio.to_thread(self._dag.settle)
+        await step(self._dag.settle)
 
     async def span(self, cid: Cid, start: int, stop: int, root: Cid | None = None) -> None:
         """Return when what is needed for byte `start` of a file is here, see `FileWindows.span`."""
@@ -175,7 +176,7 @@ class Fetcher:
             except (NotFound, Unreachable, SourceTimeout) as error:
                 await self._search(cid, root, came, also, error)
             if damaged is not None:
-                await asyncio.to_thread(rejoin, self._dag, damaged)
+                await step(rejoin, self._dag, damaged)
 
         # one who gives up waiting does not end it for the others; it may be a whole DAG from where it came
         await self._once.awaited(cid.multihash, lambda: self._dag.has(cid), work)

@@ -23,6 +23,7 @@ from origins.arrivals import Arrivals
 from origins.fills import OneFetch
 from origins.looking import Looking
 from origins.sources import Sources
+from origins.steps import step
 from origins.trustless import Gain, NoCars, Trustless
 from runtime.errors import EdgeError, TooManyRequests, Unreachable
 
@@ -54,6 +55,7 @@ class FileWindows:
         self._dag, self._once, self._trustless, self._sources = dag, once, trustless, sources
         self._looking, self._arrivals = looking, arrivals
         self._joining: set[asyncio.Task[None]] = set()
+        self._is_closing = False
 
     async def span(self, cid: Cid, start: int, stop: int, also: Sequence[str] = ()) -> None:
         """Return when what is needed for byte `start` of the file is here; up to `stop` it will be wanted.
@@ -64,7 +66,7 @@ class FileWindows:
         """
         while (missing := first_missing(self._dag, cid, start, start + 1)) is not None:
             if self._dag.is_known(missing[0]):  # damage that was just found must be on record first
-                await asyncio.to_thread(self._dag.settle)
+                await step(self._dag.settle)
             task = self._window(cid, start, stop, also)
             self._look_ahead(cid, start, stop, also)
             await self._arrivals.wait(missing[0].multihash, task, _LOOK_S)
@@ -81,7 +83,8 @@ class FileWindows:
             self._look_ahead(cid, end, stop, also)
 
     async def close(self) -> None:
-        """Stop what is under way here; fetches are `OneFetch`'s."""
+        """Stop what is under way here; fetches are `OneFetch`'s. What a thread does is waited for."""
+        self._is_closing = True
         for task in self._joining:
             task.cancel()
         await asyncio.gather(*self._joining, return_exceptions=True)
@@ -113,13 +116,15 @@ class FileWindows:
 
         name = b" ".join((_window_name(cid, start // WINDOW_BYTES), *map(str.encode, also)))
         await self._looking.look(name, cid, attempt, also=also)
+        if self._is_closing:
+            return
         task = asyncio.create_task(self._join(cid, stop))
         self._joining.add(task)
         task.add_done_callback(self._joined)
 
     async def _join(self, cid: Cid, stop: int) -> None:
         """Make one blob of a file whose last window has come, and of files that lacked what has come."""
-        await asyncio.to_thread(flatten_woken, self._dag)
+        await step(flatten_woken, self._dag)
         if stop < size_of(cid, self._dag.read(cid)):
             return
         number = (stop - 1) // WINDOW_BYTES
@@ -135,7 +140,7 @@ class FileWindows:
         await self._once.start(
             cid.multihash + b" whole",
             lambda: self._dag.whole_file(cid) is not None,
-            lambda: asyncio.to_thread(join),
+            lambda: step(join),
         )
 
     def _joined(self, task: "asyncio.Task[None]") -> None:

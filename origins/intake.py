@@ -11,6 +11,7 @@ from blockstore.dag import Dag
 from blockstore.landings import Landings
 from origins.dag_car import DagCar
 from origins.entity_car import EntityCar
+from origins.steps import step
 
 
 class _Batch:
@@ -32,7 +33,7 @@ class Intake:
 
     async def take(self, data: bytes) -> None:
         """The next bytes. Raises what the `feed` of the CAR does, StoreFull."""
-        await asyncio.to_thread(self._feed, data)
+        await step(self._feed, data)
         if self._landing is None or self._landing.done():
             await self._land()
 
@@ -63,5 +64,5 @@ class Intake:
             self._landing = asyncio.create_task(self._landed(batch))
 
     async def _landed(self, batch: _Batch) -> None:
-        await asyncio.to_thread(batch.landings.wait)
+        await step(batch.landings.wait)
         self._arrived(batch.names)

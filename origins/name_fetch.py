@@ -11,6 +11,7 @@ from net.outbound import Outbound
 from origins.absences import Absences
 from origins.meter import OriginMeter
 from origins.settings import OriginSettings
+from origins.steps import step
 from runtime.clock import Clock
 from runtime.errors import EdgeError, NotFound
 
@@ -79,7 +80,7 @@ class NameFetch:
                 if reply.status != 200:
                     raise NotFound(f"the answer is {reply.status}")
                 raw = await reply.read()
-            await asyncio.to_thread(self._records.keep, name, raw)
+            await step(self._records.keep, name, raw)
         except EdgeError as error:
             self._meter.failure(error)
             log.info("no record from %s: %s", url, error.message)

@@ -22,7 +22,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from blockstore import Store
@@ -39,6 +39,7 @@ from origins.fills import OneFetch
 from origins.provider_records import base_url
 from origins.rebuild import Rebuild, candidates
 from origins.sinks import BlobSink, CarSink, ProofSink, Sink
+from origins.steps import step
 from runtime.clock import Clock
 from runtime.errors import (
     BadRequest,
@@ -64,7 +65,6 @@ _TURNS_OF_ACCOUNT: Final = 2
 # 256 KiB leaves may have at most
 _UNPROVEN_BYTES_MAX: Final = 1 << 36
 _GATEWAYS: Final = frozenset((OriginKind.GATEWAY, OriginKind.PEER))
-T = TypeVar("T")
 Opened = AbstractAsyncContextManager[AsyncIterator[bytes]]
 
 
@@ -192,7 +192,7 @@ class Refetch:
             return
         except (NotFound, Unreachable, Unverified) as error:
             failure: EdgeError = error
-        for cid in await asyncio.to_thread(self._cids_of, root):
+        for cid in await step(self._cids_of, root):
             with suppress(NotFound, Unreachable, Unverified, SourceTimeout):
                 places = self._of(cid, (), OPERATOR)
                 await self._fetch(cid, places, _asked(cid.multihash, cid.codec.to_bytes(8), places=places))
@@ -326,25 +326,15 @@ def _asked(*what: bytes, places: Sequence[_Place]) -> bytes:
     return hasher.digest()
 
 
-async def on_thread(function: Callable[..., T], *args: object) -> T:
-    """`asyncio.to_thread`, but who is cancelled waits for the thread: a sink has one at a time."""
-    work = asyncio.ensure_future(asyncio.to_thread(function, *args))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait((work,))
-        raise
-
-
 async def _pour(opened: Opened, sink: Sink) -> str:
     """Everything into a sink; it is given up when something breaks."""
     try:
         async with opened as pieces:
             async for data in pieces:
-                await on_thread(sink.write, data)
-        return await on_thread(sink.finish)
+                await step(sink.write, data)
+        return await step(sink.finish)
     except BaseException:
-        await on_thread(sink.abort)
+        await step(sink.abort)
         raise
 
 

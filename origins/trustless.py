@@ -4,7 +4,6 @@ Source: the trustless gateway specification. Whatever an answer is, its source i
 something else is left out for a while, who failed rests, who gives no CARs is asked for blocks.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -20,6 +19,7 @@ from origins.intake import Intake
 from origins.meter import OriginMeter
 from origins.pace import paced
 from origins.sources import Sources
+from origins.steps import step
 from runtime.clock import Clock
 from runtime.errors import (
     BadRequest,
@@ -99,7 +99,7 @@ class Trustless:
                 _check_status(reply, source)
                 data = await reply.read()
             self._meter.received(len(data))
-            await asyncio.to_thread(lambda: self._dag.put([Block.verified(cid, data)]))
+            await step(lambda: self._dag.put([Block.verified(cid, data)]))
         self._arrived([cid.multihash], gain)
         self._sources.answered(source, started_s, len(data))
 

@@ -15,7 +15,8 @@ from blockstore.origin_book import blob_name
 from content.block import BlockMissing
 from content.cid import DAG_CBOR, DAG_JSON, Cid
 from content.dag_walk import walk
-from origins.refetch import Refetch, gateway_of, on_thread
+from origins.refetch import Refetch, gateway_of
+from origins.steps import step
 from runtime.clock import Clock
 from runtime.errors import (
     BadRequest,
@@ -126,7 +127,7 @@ class Ways:
             kept = self._above.get(cid.multihash)
             if kept is not None and kept[0] > self._clock.tick_s():
                 return kept[1]
-            found = await on_thread(self._search, cid)
+            found = await step(self._search, cid)
             while len(self._above) >= _ABOVE_KEPT_MAX:
                 del self._above[next(iter(self._above))]
             self._above[cid.multihash] = (self._clock.tick_s() + _ABOVE_KEPT_S, found)

@@ -9,6 +9,7 @@ from typing import Final
 from blockstore import Store
 from blockstore.presence import present
 from content.cid import Cid
+from origins.steps import step
 from pinning.fetch_ports import Quota, Quotas, Retrieval, Sources
 from pinning.here import HereWalk
 from pinning.pin import Pin, Progress
@@ -83,7 +84,7 @@ class Attempt:
         BadRequest and TooLarge for a DAG that cannot be pinned.
         """
         means, root = self._means, self._pin.wish.cid
-        self.quota = await asyncio.to_thread(self._quotas.of, self._pin.account)
+        self.quota = await step(self._quotas.of, self._pin.account)
         cursor = await asyncio.to_thread(means.work.cursor, self._pin.request_id)
         for _ in range(_WALKS_MAX):
             began_s = means.clock.tick_s()

@@ -15,8 +15,8 @@ from blockstore.importing import Importing, ImportReport
 from content.car import CarReader
 from content.cid import Cid
 from net.app import BodyReader
+from origins.steps import step
 from pinning.pouring import BATCH_BYTES, pour
-from pinning.steps import step
 from runtime.errors import BadRequest, EdgeError, QuotaExceeded
 
 # Each is a pin of its own, with a commit: what a client waits for stays below a second

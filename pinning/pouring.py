@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from net.app import BodyReader
-from pinning.steps import step
+from origins.steps import step
 from runtime.errors import EdgeError
 
 # A hop to another thread costs 100 us, hashing 1 MiB 1 ms

@@ -15,6 +15,7 @@ from net.answer import Answer
 from net.app import BodyReader
 from net.bearer import Caller
 from net.http1 import Request
+from origins.steps import step
 from pinning import upload_request
 from pinning.car_body import CheckRoots
 from pinning.finish import Finisher, refused
@@ -22,7 +23,6 @@ from pinning.pouring import pour
 from pinning.receiving import Receiving
 from pinning.spool import Spool, Spools, check_offset
 from pinning.spool_record import Record
-from pinning.steps import step
 from pinning.upload_answer import gone_on, json_answer, tus_answer
 from runtime.clock import Clock
 from runtime.errors import BadRequest, Busy, EdgeError, TooLarge

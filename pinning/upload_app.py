@@ -11,6 +11,7 @@ from net.answer import Answer, Hit
 from net.app import BodyReader
 from net.bearer import Caller, TokenBook, caller, require
 from net.http1 import Request
+from origins.steps import step
 from pinning import upload_request
 from pinning.arrival import Book, Note, pin_arrived
 from pinning.car_body import CheckRoots, receive
@@ -18,7 +19,6 @@ from pinning.finish import Finisher, told
 from pinning.pin import Status
 from pinning.resumable import PATH, Resumable
 from pinning.spool import Spools
-from pinning.steps import step
 from pinning.upload_answer import error_answer, json_answer, options_answer
 from runtime.clock import Clock
 from runtime.errors import EdgeError, MethodNotAllowed, NotFound, QuotaExceeded

@@ -3,14 +3,17 @@
 import asyncio
 import json
 import random
+import threading
 from pathlib import Path
 
 import pytest
 
+from blockstore.dag import Dag
 from content.block import Block
 from content.cid import RAW, Cid
 from content.unixfs.build_directory import Entry, build_directory
 from content.unixfs.profile import UNIXFS_V1_2025
+from origins import file_windows
 from origins.file_windows import WINDOW_BYTES
 from runtime.errors import EdgeError, NotFound, TooManyRequests, Unreachable
 from tests.origins.fetching import fetching, run
@@ -510,5 +513,34 @@ def test_who_provides_a_root_is_asked_for_what_is_below_it(tmp_path: Path) -> No
                 for block in BLOCKS.values():
                     await here.fetcher.block(block.cid)
                 assert len(router.asked) == 1
+
+    run(test())
+
+
+def test_closing_waits_for_what_threads_do_with_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, let = threading.Event(), threading.Event()
+    ended: list[int] = []
+
+    def slow(dag: Dag) -> int:
+        begun.set()
+        assert let.wait(20)
+        ended.append(dag.arrivals())
+        return 0
+
+    monkeypatch.setattr(file_windows, "flatten_woken", slow)
+
+    async def test() -> None:
+        async with serving(Source(dict(BLOCKS))) as source, fetching(tmp_path / "d", source) as here:
+            await here.read(ROOT, 0, len(DATA))
+            await asyncio.to_thread(begun.wait, 20)
+            closing = asyncio.create_task(here.fetcher.close())
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert not closing.done()
+            let.set()
+            await closing
+            assert ended
 
     run(test())
