@@ -92,17 +92,18 @@ class OriginBook:
     # Changing
 
     def note(self, txn: Txn, name: bytes, origin: Origin) -> bool:
-        """Note an origin of a name within a change of the index; False when it is none, or found no room.
+        """Note an origin of a name within a change of the index; whether that made a row.
 
-        `origin` is cleaned of secrets first; what an account names is left out when the index is nearly
-        full, for nothing ever takes it away again. Never raises for what it is given. About 30 us.
+        No row is made for what is none, has one already, or finds no room. `origin` is cleaned of secrets
+        first; what an account names is left out when the index is nearly full, for nothing ever takes it away
+        again. Never raises for what it is given. About 30 us.
         """
         cleaned = _cleaned(origin)
         if cleaned is None or not origin_rows.is_name(name):
             return False
         if origin.account != OPERATOR and not self._has_room(txn):
             return False
-        return self._put(txn, name, cleaned) is not None
+        return self._put(txn, name, cleaned) is True
 
     def _has_room(self, txn: Txn) -> bool:
         """Whether the index may grow by what outsiders make us note."""

@@ -80,7 +80,7 @@ def assemble(start: Start) -> Appliance:
     routing = Routing(store.dag, names, deny, tokens, peer)
     rules = AccessRules(anonymous_read=start.node.anonymous_read, max_misses=start.gateway.max_misses)
     gateway = Gateway(store, tokens, rules, content, routing)
-    pins = Pins(store)
+    pins = Pins(store, start.pinning.limits)
     delegates = Delegates(hosts, start.node.public_url, peer)
     key = signing_key(start.node.data)
     extras: dict[str, Extra] = {

@@ -110,7 +110,7 @@ async def _tend_uploads(start: Start, store: Store, stopping: asyncio.Event) -> 
     """Finish uploads that a crash left and sweep abandoned ones, now and again."""
     deny = Denylist(load(start.gateway.denylists), store.dag, store.board.generation)
     clock = SystemClock()
-    finisher = finisher_of(start, store, Pins(store), deny, clock)
+    finisher = finisher_of(start, store, Pins(store, start.pinning.limits), deny, clock)
     while not stopping.is_set():
         try:
             await asyncio.to_thread(finisher.tend, clock.now_s(), stopping.is_set)

@@ -55,7 +55,7 @@ async def work_on_pins(start: Start, store: Store, stopping: asyncio.Event) -> N
     """Bring here what is pinned, until told to stop. Offline, only what is here completes a pin."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "pins"))
     clock = SystemClock()
-    pins = Pins(store)
+    pins = Pins(store, start.pinning.limits)
     tokens = await asyncio.to_thread(Tokens.open, start.node.data)
     fetcher = None
     if not start.node.offline:

@@ -1,7 +1,8 @@
-"""Who has pins: a number for each account, the next ordinal of its pins, and the bytes its quota counts.
+"""Who has pins: a number for each account, the next ordinal of its pins, and what its limits count.
 
-One table, `pinaccounts`, of three kinds of rows by the first byte of the key: accounts by number, numbers by
-name, and for each root an account has pinned how many pins it has there, so that its bytes count once.
+One table, `pinaccounts`, of four kinds of rows by the first byte of the key: accounts by number, numbers by
+name, for each root an account has pinned how many pins it has there, so that its bytes count once, and how
+many pins and origins it has.
 """
 
 import struct
@@ -15,9 +16,11 @@ from runtime.errors import BadRequest, BlobDamaged
 _NUMBERS: Final = b"\x00"
 _NAMES: Final = b"\x01"
 _SIZES: Final = b"\x02"
+_TALLIES: Final = b"\x03"
 _NUMBER: Final = struct.Struct(">I")
 _ACCOUNT: Final = struct.Struct("<QQ")
 _SIZE: Final = struct.Struct("<QQ")
+_TALLY: Final = struct.Struct("<QQQ")
 _NUMBER_MAX: Final = (1 << 32) - 1
 
 
@@ -29,6 +32,15 @@ class Account:
     name: str
     next_ordinal: int = 0
     bytes_: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Pins of an account that are queued or pinning; its pins; rows of origins that its pins made."""
+
+    open: int = 0
+    pins: int = 0
+    origins: int = 0
 
 
 class Accounts:
@@ -98,3 +110,17 @@ class Accounts:
             txn.put(key, records.seal(key, _SIZE.pack(count, bytes_)), db=self._table)
         else:
             txn.delete(key, db=self._table)
+
+    # How much an account has
+
+    def tally(self, txn: Txn, number: int) -> Tally | None:
+        """What was counted of an account; None before anything was: see `PinTable.tally`. About 2 us."""
+        key = _TALLIES + _NUMBER.pack(number)
+        value = txn.get(key, db=self._table)
+        return None if value is None else Tally(*_TALLY.unpack(records.opened(key, value, "pin tally")))
+
+    def put_tally(self, txn: Txn, number: int, tally: Tally) -> None:
+        """Write it."""
+        key = _TALLIES + _NUMBER.pack(number)
+        body = _TALLY.pack(tally.open, tally.pins, tally.origins)
+        txn.put(key, records.seal(key, body), db=self._table)

@@ -16,13 +16,14 @@ from blockstore.origin_address import all_named
 from durable import Txn
 from pinning import rows
 from pinning.accounts import Account
+from pinning.limits import PinLimits, check_count, check_more, check_quota, may_note
 from pinning.pin import LIMIT_MAX, Filter, Match, Page, Pin, PinUsage, Progress, Status, Wish
 from pinning.rows import Place
 from pinning.search import Search, matches
 from pinning.size import check_here
 from pinning.soon import Noted
 from pinning.table import PinTable, whole
-from runtime.errors import BadRequest, EdgeError, NotFound, QuotaExceeded
+from runtime.errors import BadRequest, EdgeError, NotFound
 
 BATCH_MAX: Final = 1000  # pins added in one change: some 50 ms of the write lock
 STREAM_PAGE: Final = 64  # pins read in one snapshot; more of them outlive the collector's first look
@@ -36,8 +37,9 @@ Done: TypeAlias = Callable[[Pin | EdgeError], None]
 class Pins:
     """The pins of an open store."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, limits: PinLimits | None = None) -> None:
+        """`limits`: of each account; None for none."""
+        self._store, self._limits = store, limits or PinLimits()
         self._index = store.index
         self.table = PinTable(store)
         self._turn = 0  # the account that was served last
@@ -48,7 +50,8 @@ class Pins:
     def add(self, account: str, wish: Wish, *, quota_bytes: int | None = None) -> Pin:
         """Accept a pin: queued, and its root keeps every block of it from gc, once this returns.
 
-        Raises QuotaExceeded when the account is at its quota already, BadRequest naming the field, StoreFull.
+        Raises QuotaExceeded when the account is at its quota or one of its limits already, BadRequest naming
+        the field, StoreFull.
         """
         return self.add_many(account, [wish], quota_bytes=quota_bytes)[0]
 
@@ -81,7 +84,9 @@ class Pins:
 
         def change(txn: Txn) -> None:
             who = self.table.accounts.find(txn, account)
-            self._refuse_at_quota(txn, who, quota_bytes, 0)
+            self._check_quota(txn, who, quota_bytes, 0)
+            tally, more = self.table.tally(txn, who), len(wishes)
+            check_count(self._limits, account, tally, more=more, more_open=more)
             with whole():
                 made[:] = self._new(txn, who, wishes, tokens)
                 self.table.insert(txn, who, Status.QUEUED, made)
@@ -96,9 +101,15 @@ class Pins:
             token = tokens[rows.TOKEN_BYTES * index :][: rows.TOKEN_BYTES]
             request_id = rows.request_id(created_ns, token)
             made.append(Pin(request_id, account.name, created_ns, Status.QUEUED, wish))
-            for origin in all_named(wish.origins, account.name, now_s):
-                self._store.origins.note(txn, wish.cid.multihash, origin)
+            self._note_origins(txn, account, wish, now_s)
         return made
+
+    def _note_origins(self, txn: Txn, account: Account, wish: Wish, now_s: float) -> None:
+        for origin in all_named(wish.origins, account.name, now_s):
+            if not may_note(self._limits, self.table.tally(txn, account)):
+                return
+            if self._store.origins.note(txn, wish.cid.multihash, origin):
+                self.table.count(txn, account, origins=1)
 
     def replace(self, account: str, request_id: str, wish: Wish, *, quota_bytes: int | None = None) -> Pin:
         """A new pin in place of an old one, in one commit: shared blocks stay kept.
@@ -126,10 +137,13 @@ class Pins:
         def change(txn: Txn) -> None:
             place, old = self._own(txn, account, request_id)
             who = self.table.accounts.get(txn, place.account)
-            self._refuse_at_quota(txn, who, quota_bytes, self.table.freed_bytes(txn, place, old))
+            self._check_quota(txn, who, quota_bytes, self.table.freed_bytes(txn, place, old))
+            stays = old.status is Status.PINNED and old.wish.cid == wish.cid
+            more_open = int(not stays and old.status not in _OPEN)
+            check_count(self._limits, account, self.table.tally(txn, who), more=0, more_open=more_open)
             with whole():
                 [new] = self._new(txn, who, [wish], token)
-                if old.status is Status.PINNED and old.wish.cid == wish.cid:
+                if stays:
                     # all of it is here and was kept until this commit
                     sizes = replace(new, dag_bytes=old.dag_bytes, raw_bytes=old.raw_bytes)
                     new = replace(sizes, status=Status.PINNED)
@@ -171,16 +185,12 @@ class Pins:
             if not self.page(account, same, 1).pins:  # else it is counted already
                 check_here(wish.cid, self._store.dag, room_bytes)
 
-    def _refuse_at_quota(self, txn: Txn, account: Account, quota_bytes: int | None, freed_bytes: int) -> None:
-        if quota_bytes is None:
-            return
-        used = account.bytes_ + self._index.account_bytes(txn, account.name) - freed_bytes
-        if used >= quota_bytes:
-            raise QuotaExceeded(
-                f"the account uses {used} of its {quota_bytes} bytes already",
-                where=account.name,
-                hint="remove pins of this account, or raise the token's quota",
-            )
+    def _check_quota(self, txn: Txn, account: Account, quota_bytes: int | None, freed_bytes: int) -> None:
+        if quota_bytes is not None:
+            check_quota(account.name, self._used_bytes(txn, account) - freed_bytes, quota_bytes)
+
+    def _used_bytes(self, txn: Txn, account: Account) -> int:
+        return account.bytes_ + self._index.account_bytes(txn, account.name)
 
     # Looking
 
@@ -260,7 +270,7 @@ class Pins:
             who = self.table.accounts.find(txn, account)
             count = self.table.statuses.count
             pins = {status: count(txn, who.number, status, 0, who.next_ordinal) for status in Status}
-            return PinUsage(pins, who.bytes_ + self._index.account_bytes(txn, account))
+            return PinUsage(pins, self._used_bytes(txn, who))
 
     # The worker's side
 
@@ -314,17 +324,10 @@ class Pins:
         """All of it is here. False when it is gone. Raises QuotaExceeded (the pin is then to be failed)."""
 
         def refuse(txn: Txn, place: Place, pin: Pin) -> None:
-            if quota_bytes is None:
-                return
-            more = self.table.added_bytes(txn, place, pin, dag_bytes)
-            used = self.table.accounts.get(txn, place.account).bytes_
-            used += self._index.account_bytes(txn, pin.account)
-            if used + more > quota_bytes:
-                raise QuotaExceeded(
-                    f"the account uses {used} bytes; {more} more would pass its quota of {quota_bytes}",
-                    where=pin.account,
-                    hint="remove pins of this account, or raise the token's quota",
-                )
+            if quota_bytes is not None:
+                more = self.table.added_bytes(txn, place, pin, dag_bytes)
+                used = self._used_bytes(txn, self.table.accounts.get(txn, place.account))
+                check_more(pin.account, used, more, quota_bytes)
 
         def become(pin: Pin) -> Pin:
             sizes = replace(pin, dag_bytes=dag_bytes, raw_bytes=raw_bytes)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from pinning.limits import PinLimits
+
 
 def _doc(text: str, **bounds: float) -> dict[str, Any]:
     return {"doc": text, **bounds}
@@ -38,3 +40,25 @@ class PinSettings:
     max_blocks: int = field(
         default=1 << 24, metadata=_doc("blocks one pin may have; a pin of more is failed", min=1)
     )
+    max_open_per_account: int = field(
+        default=100_000,
+        metadata=_doc(
+            "pins of one account that wait for their content; more are refused; 0: no limit", min=0
+        ),
+    )
+    max_pins_per_account: int = field(
+        default=5_000_000,
+        metadata=_doc("pins of one account in all, 1 KB each; more are refused; 0: no limit", min=0),
+    )
+    max_origins_per_account: int = field(
+        default=1_000_000,
+        metadata=_doc(
+            "origins of one account's pins kept on record for ever; more only with the pin; 0: no limit",
+            min=0,
+        ),
+    )
+
+    @property
+    def limits(self) -> PinLimits:
+        """What one account may have."""
+        return PinLimits(self.max_open_per_account, self.max_pins_per_account, self.max_origins_per_account)

@@ -15,7 +15,7 @@ from blockstore import Root, Store, records
 from blockstore.dag_root import DagRoot
 from durable import Txn
 from pinning import bitmaps, rows
-from pinning.accounts import Account, Accounts
+from pinning.accounts import Account, Accounts, Tally
 from pinning.bitmaps import BUCKET_BITS, Bitmaps
 from pinning.names import Names
 from pinning.pin import Pin, Status
@@ -166,7 +166,23 @@ class PinTable:
         value = txn.get(place.key, db=self._work)
         return b"" if value is None else rows.work_row(place.key, value)[1]
 
+    def tally(self, txn: Txn, account: Account) -> Tally:
+        """How many pins and origins an account has. About 2 us, and once counted in a store of before."""
+        known = self.accounts.tally(txn, account.number)
+        if known is not None:
+            return known
+        has = {
+            each: self.statuses.count(txn, account.number, each, 0, account.next_ordinal) for each in Status
+        }
+        return Tally(sum(has[each] for each in _WAITS), sum(has.values()))
+
     # Changing
+
+    def count(self, txn: Txn, account: Account, *, pins: int = 0, waiting: int = 0, origins: int = 0) -> None:
+        """Note how many more an account has; comes before the change of statuses that it stands for."""
+        has = self.tally(txn, account)
+        more = Tally(max(0, has.open + waiting), max(0, has.pins + pins), has.origins + origins)
+        self.accounts.put_tally(txn, account.number, more)
 
     def take_created(self, txn: Txn, now_s: float, count: int) -> range:
         """`count` times in a row, nanoseconds since the epoch, above those of every pin before."""
@@ -183,6 +199,7 @@ class PinTable:
         if account.next_ordinal + len(pins) > rows.ORDINALS_MAX:
             raise BadRequest("this account has had as many pins as an account can", where=account.name)
         places = [Place(account.number, account.next_ordinal + index) for index in range(len(pins))]
+        self.count(txn, account, pins=len(pins), waiting=len(pins) if status in _WAITS else 0)
         self.accounts.put(txn, replace(account, next_ordinal=account.next_ordinal + len(pins)))
         terms: dict[bytes, list[int]] = {}
         for place, pin in zip(places, pins, strict=True):
@@ -207,6 +224,8 @@ class PinTable:
 
     def delete(self, txn: Txn, place: Place, pin: Pin) -> None:
         """A pin goes, and lets go of its blocks."""
+        account = self.accounts.get(txn, place.account)
+        self.count(txn, account, pins=-1, waiting=-(pin.status in _WAITS))
         for table, key in ((self._pins, place.key), (self._work, place.key)):
             txn.delete(key, db=table)
         txn.delete(rows.created_key(pin.created_ns), db=self._ids)
@@ -228,6 +247,9 @@ class PinTable:
         """What became of a pin: status, details, sizes, tries. Its wish does not change."""
         self._write(txn, place, new)
         if old.status is not new.status:
+            waiting = (new.status in _WAITS) - (old.status in _WAITS)
+            if waiting:
+                self.count(txn, self.accounts.get(txn, place.account), waiting=waiting)
             self.statuses.drop(txn, place.account, old.status, [place.ordinal])
             self.statuses.add(txn, place.account, new.status, [place.ordinal])
         if old.status in _WAITS:

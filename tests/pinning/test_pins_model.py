@@ -296,6 +296,18 @@ class PinsMachine(RuleBasedStateMachine):
         }
         assert found == expected
 
+    @invariant()
+    def counters_are_what_there_is(self) -> None:
+        with self.store.index.reading() as txn:
+            for account, known in self.pins_by_account.items():
+                tally = self.pins.table.tally(txn, self.pins.table.accounts.find(txn, account))
+                waiting = sum(pin.status in OPEN for pin in known)
+                assert (tally.open, tally.pins) == (waiting, len(known))
+            rows = [each.account for _, each in self.store.origins.all()]
+            for account in self.pins_by_account:
+                tally = self.pins.table.tally(txn, self.pins.table.accounts.find(txn, account))
+                assert tally.origins == rows.count(account)
+
     def teardown(self) -> None:
         left_over, ended = list(self.pins.stream(None, Filter())), threading.Semaphore(0)
         for pin in left_over:
