@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from durable.errors import translated
-from durable.files import sync_folder
+from durable.files import sync_folder, write_whole
 
 FOLDERS: Final = 256  # of a million extents, four thousand names each
 _GONE: Final = "gone"
@@ -94,10 +94,7 @@ class Extents:
         room = os.fstatvfs(fd)
         if room.f_bavail * room.f_frsize < len(data) + _KEPT_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path(number))
-        with memoryview(data) as view:
-            done = 0
-            while done < len(view):
-                done += os.pwrite(fd, view[done:], offset + done)
+        write_whole(fd, data, offset)
 
     def retire(self, number: int) -> None:
         """Take the name of an extent away, for `unlink_retired` to free its room. Raises OSError."""

@@ -1,6 +1,7 @@
 """Small files that have to be whole or absent, and files whose lock says that a process lives."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ def write_file_durably(path: Path, data: bytes) -> bool:
     try:
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, data)
+            write_whole(fd, data)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -42,7 +43,7 @@ def replace_file_durably(path: Path, data: bytes) -> None:
     try:
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, data)
+            write_whole(fd, data)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -52,6 +53,20 @@ def replace_file_durably(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             draft.unlink()
         raise translated(error, os.fspath(path)) from error
+
+
+def write_whole(fd: int, data: bytes | bytearray | memoryview, offset: int = 0) -> None:
+    """Write all of `data` at `offset`: a write may take less, near the end of a disk or of a quota.
+
+    Raises OSError.
+    """
+    with memoryview(data) as view:
+        done = 0
+        while done < len(view):
+            took = os.pwrite(fd, view[done:], offset + done)
+            if not took:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            done += took
 
 
 def sync_folder(path: Path) -> None:
