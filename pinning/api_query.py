@@ -263,8 +263,4 @@ def _meta(value: object, where: str) -> dict[str, str]:
 def _expires_s(meta: dict[str, str], now_s: float) -> float | None:
     if PINNED_UNTIL not in meta:
         return None
-    where = f"meta[{PINNED_UNTIL}]"
-    expires_s = timestamps.read(meta[PINNED_UNTIL], where) / 1e9
-    if expires_s <= now_s:
-        raise BadRequest(f"{meta[PINNED_UNTIL]} is not in the future", where=where)
-    return expires_s
+    return timestamps.read_end(meta[PINNED_UNTIL], f"meta[{PINNED_UNTIL}]", now_s)

@@ -17,36 +17,36 @@ from content.cid import Cid
 from net.app import BodyReader
 from origins.steps import step
 from pinning.pouring import BATCH_BYTES, pour
-from runtime.errors import BadRequest, EdgeError, QuotaExceeded
+from runtime.errors import BadRequest, EdgeError
 
 # Each is a pin of its own, with a commit: what a client waits for stays below a second
 ROOTS_MAX: Final = 100
 # The largest body that `net.limits` takes in one request
 LENGTH_MAX: Final = 1 << 40
-_HINT: Final = "remove something, or ask the operator for a larger quota"
 
 CheckRoots = Callable[[tuple[Cid, ...]], None]
 """Told the roots as soon as they are known; raises what refuses them."""
+Arrived = Callable[[int], None]
+"""Told how many bytes more came; raises what refuses them. May be called from any thread."""
 
 
 class Arriving:
     """One CAR being stored. Fed in order, from any thread; `end` or `break_off` finishes it."""
 
-    def __init__(self, dag: Dag, check_roots: CheckRoots, most_bytes: int | None = None) -> None:
-        """`most_bytes`: what the account may still keep; None for no limit."""
+    def __init__(self, dag: Dag, check_roots: CheckRoots, arrived: Arrived | None = None) -> None:
+        """`arrived`: asked before the next bytes are taken."""
         self._reader = CarReader()
         self._importing = Importing(dag)
         self._check_roots = check_roots
         self._roots: tuple[Cid, ...] | None = None
         self._lock = threading.Lock()  # `break_off` waits for a `take` that a cancelled caller left behind
-        self._left_bytes = LENGTH_MAX if most_bytes is None else most_bytes
+        self._arrived = arrived
 
     def take(self, data: bytes) -> None:
-        """The next bytes. Raises BadRequest, TooLarge, Unverified, StoreFull."""
+        """The next bytes. Raises BadRequest, TooLarge, Unverified, StoreFull, what `arrived` raises."""
         with self._lock:
-            self._left_bytes -= len(data)
-            if self._left_bytes < 0:
-                raise QuotaExceeded("the CAR is larger than what the account may still keep", hint=_HINT)
+            if self._arrived is not None:
+                self._arrived(len(data))
             for block in self._reader.feed(data):
                 self._roots_known()
                 self._importing.add(block)
@@ -85,14 +85,13 @@ def checked_roots(roots: tuple[Cid, ...], check: CheckRoots) -> tuple[Cid, ...]:
 
 
 async def receive(
-    dag: Dag, body: BodyReader, check_roots: CheckRoots, most_bytes: int | None
+    dag: Dag, body: BodyReader, check_roots: CheckRoots, arrived: Arrived
 ) -> tuple[tuple[Cid, ...], ImportReport]:
-    """Store the CAR in a body of at most `most_bytes`.
+    """Store the CAR in a body.
 
-    However it ends early, what came until then stays for a lease. Raises as `Arriving`, what the body raises,
-    QuotaExceeded.
+    However it ends early, what came until then stays for a lease. Raises as `Arriving`, what the body raises.
     """
-    arriving = Arriving(dag, check_roots, most_bytes)
+    arriving = Arriving(dag, check_roots, arrived)
     try:
         await pour(body, arriving.take)
         return await step(arriving.end)

@@ -4,7 +4,6 @@ Done by the request that brings the last bytes; after a crash by whoever asks ne
 again is harmless: blocks that are here are not stored twice, pins that were made are found again.
 """
 
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any, Final
@@ -56,11 +55,13 @@ class Finisher:
         for identity in self._spools.sweep(now_s):
             if is_stopping():
                 return
-            with contextlib.suppress(NotFound, Busy), self._spools.open(identity) as spool:
-                try:
+            try:
+                with self._spools.open(identity) as spool:
                     self.finish(spool)
-                except EdgeError as error:
-                    _log.warning("upload %s waits: %s (%s)", identity, error.message, error.where)
+            except (NotFound, Busy):
+                continue
+            except EdgeError as error:
+                _log.warning("upload %s waits: %s (%s)", identity, error.message, error.where)
 
 
 def told(arrived: Any, blocks: int, new_blocks: int, size_bytes: int) -> dict[str, Any]:

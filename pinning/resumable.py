@@ -28,8 +28,8 @@ from runtime.clock import Clock
 from runtime.errors import BadRequest, Busy, EdgeError, TooLarge
 
 PATH: Final = "/car/uploads"
-CheckQuota = Callable[[Caller, int], None]
-"""Told how many bytes somebody wants to bring; raises QuotaExceeded. May block."""
+LeftBytes = Callable[[Caller], int | None]
+"""What an account may still bring, resumable uploads left out; None: no limit. May block."""
 _TYPE: Final = f"send Content-Type: {upload_request.OFFSET_TYPE}"
 
 
@@ -41,13 +41,13 @@ class Resumable:
         spools: Spools,
         finisher: Finisher,
         check_roots: CheckRoots,
-        check_quota: CheckQuota,
+        left_bytes: LeftBytes,
         clock: Clock,
     ) -> None:
         self._spools = spools
         self._finisher = finisher
         self._check_roots = check_roots
-        self._check_quota = check_quota
+        self._left_bytes = left_bytes
         self._clock = clock
         self._finishing: set[asyncio.Task[dict[str, Any]]] = set()
 
@@ -56,14 +56,20 @@ class Resumable:
         length = upload_request.length_of(request)
         named = upload_request.metadata(request)
         given = upload_request.parameters(request.query)
-        sender = upload_request.sender(caller, given, named.get("name") or named.get("filename"))
-        await step(self._check_quota, caller, length)
+        name = named.get("name") or named.get("filename")
+        sender = upload_request.sender(caller, given, self._clock.now_s(), name)
+        left_bytes = await step(self._left_bytes, caller)
         raw = request.fields.get("upload-metadata") or ""
         record = Record("car", length, self._clock.now_s(), sender, metadata=raw)
-        identity = await step(self._spools.create, record)
+        identity = await step(self._spools.create, record, left_bytes)
         offset = 0
         if request.fields.get("content-type") == upload_request.OFFSET_TYPE:
-            offset = await self._take(identity, record, 0, body)
+            try:
+                offset = await self._take(identity, record, 0, body)
+            except BaseException:  # its address was not told: nobody could go on, or cancel it
+                with contextlib.suppress(EdgeError):
+                    await step(self._spools.remove, identity)
+                raise
         fields = [("Location", f"{PATH}/{identity}"), *self._standing(identity, offset)]
         return tus_answer(201, fields, caller.account)
 
@@ -101,16 +107,9 @@ class Resumable:
 
     async def cancel(self, identity: str, caller: Caller) -> Answer:
         """DELETE: forget the upload and its bytes; pins that were made stay."""
-        record = await step(self._spools.record, identity, caller.account)
-        if record.result is not None:
-            await step(self._spools.forget, identity)
-        else:
-            await step(self._remove, identity)
+        await step(self._spools.record, identity, caller.account)
+        await step(self._spools.remove, identity)
         return tus_answer(204, [], caller.account)
-
-    def _remove(self, identity: str) -> None:
-        with self._spools.open(identity) as spool:
-            self._spools.remove(spool)
 
     async def _take(self, identity: str, record: Record, offset: int, body: BodyReader) -> int:
         """Write a body to the spool; where the upload stands then."""

@@ -7,25 +7,37 @@ upload: who holds the flock of its `ID.part`. Why a file and not the store at on
 docs/decisions/0018-resumable-uploads.md.
 
 Limits: OPEN_MAX uploads of an account, ALL_MAX of all, the disk's free room less what the others were
-promised; what is not touched for `keep_s` is swept.
+promised, and what the account's quota leaves less what its others were promised. What is not touched for
+`keep_s` is swept. A record that cannot be read is passed over.
 """
 
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from durable import translated
-from durable.files import locked_folder, replace_file_durably, write_file_durably
+from durable.files import locked_folder, replace_file_durably, write_file_durably, write_whole
 from pinning import spool_record
 from pinning.spool_record import HEADER_BYTES, SLOT_BYTES, Position, Record
-from runtime.errors import Busy, Conflict, NotFound, StoreFull, TooManyRequests
+from runtime.errors import (
+    BlobDamaged,
+    Busy,
+    Conflict,
+    NotFound,
+    QuotaExceeded,
+    StoreFull,
+    TooManyRequests,
+)
+
+_log: Final = logging.getLogger("fleek.upload")
 
 OPEN_MAX: Final = 32  # a browser with a folder of files sends 6 at once
 ALL_MAX: Final = 4096  # each look at the folder reads a record of 1 KiB: 4 MiB
@@ -42,15 +54,19 @@ class Spools:
         self._folder = folder
         self.keep_s = keep_s
 
-    def create(self, record: Record) -> str:
-        """Begin an upload; its id. Raises StoreFull, TooManyRequests, UsageError."""
+    def create(self, record: Record, left_bytes: int | None = None) -> str:
+        """Begin an upload; its id. `left_bytes`: what the account's quota leaves; None for no limit.
+
+        What its other open uploads were promised is theirs. Raises QuotaExceeded, StoreFull, TooManyRequests,
+        UsageError.
+        """
         identity = secrets.token_urlsafe(_ID_BYTES)
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as fault:
             raise translated(fault, os.fspath(self._folder)) from fault
         with locked_folder(self._folder):
-            self._check_room(record)
+            self._check_room(record, left_bytes)
             part = self._part(identity)
             try:
                 with open(part, "xb", opener=_private) as file:
@@ -102,13 +118,10 @@ class Spools:
         replace_file_durably(self._json(spool.identity), spool_record.pack_record(record))
         spool.path.unlink(missing_ok=True)
 
-    def remove(self, spool: "Spool") -> None:
-        """Forget an upload."""
-        self._json(spool.identity).unlink(missing_ok=True)
-        spool.path.unlink(missing_ok=True)
-
-    def forget(self, identity: str) -> None:
-        """Forget an upload that has ended."""
+    def remove(self, identity: str) -> None:
+        """Forget an upload that nobody writes, ended or not, damaged or not. Raises Busy."""
+        with contextlib.suppress(NotFound), self._held(identity):
+            self._part(identity).unlink(missing_ok=True)
         self._json(identity).unlink(missing_ok=True)
 
     def identities(self) -> Iterator[str]:
@@ -135,42 +148,89 @@ class Spools:
         return whole
 
     def _swept(self, identity: str, now_s: float) -> bool:
-        """Whether an upload is all here; one that is too old is removed."""
+        """Whether an upload is all here; one that is too old is removed, whether it can be read or not."""
         with contextlib.suppress(NotFound, Busy):
-            record = self.record(identity)
-            if record.result is not None:  # a crash in `settle` left its bytes
+            record = self._readable(identity)
+            if record is not None and record.result is not None:  # a crash in `settle` left its bytes
                 self._part(identity).unlink(missing_ok=True)
             if self.touched_s(identity) >= now_s - self.keep_s:
-                return record.result is None and self.offset(identity) == record.length_bytes
-            if record.result is not None:
-                self.forget(identity)
-            else:
-                with self.open(identity) as spool:
-                    self.remove(spool)
+                if record is None or record.result is not None:
+                    return False
+                return self._offset_or_none(identity) == record.length_bytes
+            self.remove(identity)
         return False
 
-    def _check_room(self, record: Record) -> None:
-        account, count, own, promised_bytes = record.sender.account, 0, 0, 0
-        for identity in self.identities():
-            with contextlib.suppress(NotFound):
-                other = self.record(identity)
-                count += 1
-                if other.result is None:
-                    own += other.sender.account == account
-                    promised_bytes += other.length_bytes - self.offset(identity)
-        if own >= OPEN_MAX or count >= ALL_MAX:
-            what = f"{own} uploads are open" if own >= OPEN_MAX else "this node keeps all the uploads it can"
+    def promised_bytes(self, account: str) -> int:
+        """What the open uploads of an account were promised with, arrived or not. Reads every record."""
+        return self._standing(account).own_bytes
+
+    def _check_room(self, record: Record, left_bytes: int | None) -> None:
+        account = record.sender.account
+        found = self._standing(account)
+        if found.own >= OPEN_MAX or found.count >= ALL_MAX:
+            is_own = found.own >= OPEN_MAX
+            what = f"{found.own} uploads are open" if is_own else "this node keeps all the uploads it can"
             raise TooManyRequests(what, where=f"account {account}", hint="finish or cancel one (DELETE)")
+        if left_bytes is not None:
+            check_left(account, record.length_bytes, left_bytes - found.own_bytes)
         room = os.statvfs(self._folder)
         # once for the spool, once for what it becomes in the store
-        if room.f_bavail * room.f_frsize < promised_bytes + 2 * record.length_bytes + _ROOM_BYTES:
+        if room.f_bavail * room.f_frsize < found.missing_bytes + 2 * record.length_bytes + _ROOM_BYTES:
             raise StoreFull("the disk has no room for this upload", where=f"{record.length_bytes} bytes")
+
+    def _standing(self, account: str) -> "_Standing":
+        found = _Standing()
+        for identity in self.identities():
+            found.count += 1
+            with contextlib.suppress(NotFound):
+                record = self._readable(identity)
+                if record is None or record.result is not None:
+                    continue
+                found.missing_bytes += record.length_bytes - (self._offset_or_none(identity) or 0)
+                if record.sender.account == account:
+                    found.own += 1
+                    found.own_bytes += record.length_bytes
+        return found
+
+    def _readable(self, identity: str) -> Record | None:
+        """As `record`; None for one that is damaged, which is logged: it must not stand in others' way."""
+        try:
+            return self.record(identity)
+        except BlobDamaged as error:
+            _log.warning("upload %s: %s; it goes when it is too old", identity, error.message)
+            return None
+
+    def _offset_or_none(self, identity: str) -> int | None:
+        try:
+            return self.offset(identity)
+        except BlobDamaged as error:
+            _log.warning("upload %s: %s; it goes when it is too old", identity, error.message)
+            return None
+
+    @contextlib.contextmanager
+    def _held(self, identity: str) -> Iterator[None]:
+        """Be the one that has an upload, whether its position can be read or not. Raises as `open`."""
+        fd = _locked(self._part(identity), identity)
+        try:
+            yield
+        finally:
+            os.close(fd)
 
     def _json(self, identity: str) -> Path:
         return self._folder / f"{identity}.json"
 
     def _part(self, identity: str) -> Path:
         return self._folder / f"{identity}.part"
+
+
+@dataclass(slots=True)
+class _Standing:
+    """All uploads: how many; bytes that open ones lack; open ones of an account, and their bytes."""
+
+    count: int = 0
+    missing_bytes: int = 0
+    own: int = 0
+    own_bytes: int = 0
 
 
 class Spool:
@@ -191,13 +251,10 @@ class Spool:
     def append(self, data: bytes) -> None:
         """Write the next bytes; durable with the next `checkpoint`. Raises StoreFull."""
         try:
-            view = memoryview(data)
-            while view:
-                done = os.pwrite(self._fd, view, HEADER_BYTES + self.received)
-                self.received += done
-                view = view[done:]
+            write_whole(self._fd, data, HEADER_BYTES + self.received)
         except OSError as fault:
             raise translated(fault, os.fspath(self.path)) from fault
+        self.received += len(data)
 
     def checkpoint(self, at: int) -> None:
         """Make durable what was appended, and note it; `at`: where the CAR's next section begins."""
@@ -207,7 +264,7 @@ class Spool:
         try:
             os.fdatasync(self._fd)
             slot = spool_record.pack_position(position)
-            os.pwrite(self._fd, slot, position.count % 2 * SLOT_BYTES)
+            write_whole(self._fd, slot, position.count % 2 * SLOT_BYTES)
         except OSError as fault:
             raise translated(fault, os.fspath(self.path)) from fault
         self.position = position
@@ -257,6 +314,16 @@ def _private(path: str, flags: int) -> int:
 
 def _unknown(identity: str) -> NotFound:
     return NotFound("there is no such upload", where=identity[:32], hint="it may have expired: begin again")
+
+
+def check_left(account: str, length_bytes: int, left_bytes: int) -> None:
+    """Refuse an upload that is longer than what is left of its account's quota. Raises QuotaExceeded."""
+    if length_bytes > left_bytes:
+        raise QuotaExceeded(
+            f"{length_bytes} bytes are more than the {max(0, left_bytes)} that are left of the quota",
+            where=f"account {account}",
+            hint="finish or cancel what is being uploaded, remove something, or ask for a larger quota",
+        )
 
 
 def check_offset(spool: Spool, offset: int) -> None:

@@ -57,6 +57,14 @@ def read(text: str, where: str, *, up: bool = False) -> int:
     return min(max(ns, 0), MAX_NS)
 
 
+def read_end(text: str, where: str, now_s: float) -> float:
+    """Epoch seconds at which something is to end, which must be in the future. Raises BadRequest."""
+    end_s = read(text, where) / 1e9
+    if end_s <= now_s:
+        raise BadRequest(f"{text[:40]} is not in the future", where=where)
+    return end_s
+
+
 @lru_cache(maxsize=4096)  # a page of a thousand pins has neighbours
 def _minute(minute: int) -> str:
     return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%M:")

@@ -18,10 +18,11 @@ from pinning.car_body import CheckRoots, receive
 from pinning.finish import Finisher, told
 from pinning.pin import Status
 from pinning.resumable import PATH, Resumable
+from pinning.shares import Shares
 from pinning.spool import Spools
 from pinning.upload_answer import error_answer, json_answer, options_answer
 from runtime.clock import Clock
-from runtime.errors import EdgeError, MethodNotAllowed, NotFound, QuotaExceeded
+from runtime.errors import EdgeError, MethodNotAllowed, NotFound
 
 CAR: Final = "/car"
 _METHODS: Final = {CAR: "POST, OPTIONS", PATH: "POST, OPTIONS"}
@@ -48,7 +49,8 @@ class Uploads:
         self._tokens = tokens
         self._check_roots = check_roots
         self.finisher = Finisher(dag, book, spools, check_roots, note)
-        self._resumable = Resumable(spools, self.finisher, check_roots, self._check_quota, clock)
+        self._resumable = Resumable(spools, self.finisher, check_roots, self._left_bytes, clock)
+        self._spools, self._shares, self._clock = spools, Shares(), clock
 
     def shares(self, host: str, accept: str) -> bool:
         """See `net.app.App`."""
@@ -98,27 +100,26 @@ class Uploads:
 
     async def _car(self, request: Request, known: Caller, body: BodyReader) -> Answer:
         """A CAR in one body: 201 when all of it is here and pinned, 202 when the rest is to be fetched."""
-        sender = upload_request.sender(known, upload_request.parameters(request.query))
-        await step(self._check_quota, known, request.content_length or 0)
-        left_bytes = await step(self._left_bytes, known)
-        roots, report = await receive(self._dag, body, self._check_roots, left_bytes)
-        arrived = await step(pin_arrived, self._dag, self._book, self._note, sender, roots)
+        sender = upload_request.sender(known, upload_request.parameters(request.query), self._clock.now_s())
+        room_bytes = await step(self._room_bytes, known)
+        with self._shares.hold(known.account, request.content_length or 0, room_bytes) as share:
+            roots, report = await receive(self._dag, body, self._check_roots, share.arrived)
+            arrived = await step(pin_arrived, self._dag, self._book, self._note, sender, roots)
         whole = all(each.pin.status is Status.PINNED for each in arrived)
         result = told(arrived, report.blocks, report.new_blocks, report.bytes_)
         return json_answer(201 if whole else 202, result, known.account)
 
+    def _room_bytes(self, known: Caller) -> int | None:
+        """What uploads in one request may still bring: what resumable ones were promised is theirs."""
+        left_bytes = self._quota_left(known)
+        return None if left_bytes is None else left_bytes - self._spools.promised_bytes(known.account)
+
     def _left_bytes(self, known: Caller) -> int | None:
-        """Bytes that the account may still bring; None for no limit."""
+        """What resumable uploads may still bring: what those in one request hold is theirs."""
+        left_bytes = self._quota_left(known)
+        return None if left_bytes is None else left_bytes - self._shares.of(known.account)
+
+    def _quota_left(self, known: Caller) -> int | None:
         if known.quota_bytes is None:
             return None
-        return max(0, known.quota_bytes - self._book.usage(known.account).bytes_)
-
-    def _check_quota(self, known: Caller, length_bytes: int) -> None:
-        """Refuse before a byte is read what its length alone shows to be too much."""
-        left_bytes = self._left_bytes(known)
-        if left_bytes is not None and length_bytes > left_bytes:
-            raise QuotaExceeded(
-                f"{length_bytes} bytes are more than the {left_bytes} that are left of the quota",
-                where=f"account {known.account}",
-                hint="remove something, or ask the operator for a larger quota",
-            )
+        return known.quota_bytes - self._book.usage(known.account).bytes_

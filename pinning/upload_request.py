@@ -8,12 +8,12 @@ import base64
 import binascii
 import json
 import re
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
 from net.bearer import Caller
 from net.http1 import Request
+from pinning import timestamps
 from pinning.arrival import Sender
 from pinning.car_body import LENGTH_MAX
 from pinning.pin import NAME_CHARS_MAX
@@ -50,8 +50,11 @@ def parameters(query: str) -> dict[str, str]:
     return found
 
 
-def sender(caller: Caller, given: dict[str, str], name: str | None = None) -> Sender:
-    """Whose upload it is and how its pins are called; `name` stands in where the query has none."""
+def sender(caller: Caller, given: dict[str, str], now_s: float, name: str | None = None) -> Sender:
+    """Whose upload it is and how its pins are called; `name` stands in where the query has none.
+
+    Raises BadRequest, also for an end that is not in the future.
+    """
     chosen = given.get("name") or name
     if chosen is not None and len(chosen) > NAME_CHARS_MAX:
         raise BadRequest(f"a name has at most {NAME_CHARS_MAX} characters", where="name")
@@ -61,7 +64,7 @@ def sender(caller: Caller, given: dict[str, str], name: str | None = None) -> Se
         caller.quota_bytes,
         chosen,
         _meta(given.get("meta")),
-        None if expires is None else _time(expires),
+        None if expires is None else timestamps.read_end(expires, "expires", now_s),
     )
 
 
@@ -79,16 +82,6 @@ def _meta(text: str | None) -> tuple[tuple[str, str], ...]:
     if len(found) > _META_MAX:
         raise BadRequest(f"meta has at most {_META_MAX} keys", where="meta")
     return tuple(sorted(found.items()))
-
-
-def _time(text: str) -> float:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequest(
-            "not a time of RFC 3339", where="expires", hint="as in 2030-01-31T12:00:00Z"
-        ) from None
-    return found.replace(tzinfo=found.tzinfo or UTC).timestamp()
 
 
 # tus

@@ -174,9 +174,66 @@ def test_quota_number_and_length_are_bounded(node: Service) -> None:
     assert node.ask("POST", "/car/uploads", node.token(), Upload_Length=str(1 << 41)).status == 413
     assert node.ask("POST", "/car/uploads", node.token(), Upload_Length=str(1 << 40)).status == 507
     assert node.ask("POST", "/car/uploads", token, Upload_Defer_Length="1").status == 501
-    replies = [node.ask("POST", "/car/uploads", token, Upload_Length="1000") for _ in range(33)]
+    many = node.token()
+    replies = [node.ask("POST", "/car/uploads", many, Upload_Length="1000") for _ in range(33)]
     assert [reply.status for reply in replies] == [201] * 32 + [429]
     assert node.ask("POST", "/car/uploads", node.token("bob"), Upload_Length="1000").status == 201
+
+
+def test_open_uploads_share_what_the_quota_leaves(node: Service) -> None:
+    dags, root = tree(11, 2000)
+    whole, token = car_of(dags, root), node.token(quota_bytes=9000)
+    first = node.begin(token, 5000)
+    assert node.ask("POST", "/car/uploads", token, Upload_Length="4001").status == 403
+    assert node.ask("POST", "/car", token, b"x" * 4001).status == 403
+    node.begin(token, 4000 - len(whole))
+    assert node.ask("POST", "/car", token, whole + b"x").status == 403
+    assert node.ask("POST", "/car", token, whole).status == 201
+    assert node.ask("DELETE", first, token).status == 204
+    assert node.ask("POST", "/car/uploads", token, Upload_Length="3000").status == 201
+    assert (
+        node.ask("POST", "/car/uploads", node.token("bob", quota_bytes=9000), Upload_Length="9000").status
+        == 201
+    )
+
+
+@pytest.mark.parametrize("first", [b"no CAR at all" * 20, b"x" * 1001])
+def test_a_creation_that_is_refused_leaves_nothing(node: Service, first: bytes) -> None:
+    fields = {"Upload_Length": "1000", "Content_Type": OFFSET_TYPE}
+    for _ in range(3):
+        assert 400 <= node.ask("POST", "/car/uploads", node.token(), first, **fields).status < 500
+    assert not list(node.spools._folder.iterdir())
+
+
+def test_a_creation_that_breaks_off_leaves_nothing(node: Service) -> None:
+    dags, root = tree(12, 5000)
+    whole = car_of(dags, root)
+    fields = f"Upload-Length: {len(whole)}\r\nContent-Type: {OFFSET_TYPE}\r\n\r\n".encode()
+    node.cut(node.token(), "POST /car/uploads", fields + whole[:1000], len(whole))
+    assert not list(node.spools._folder.iterdir())
+
+
+def test_a_record_that_cannot_be_read_stands_in_nobody_s_way(
+    node: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    dags, root = tree(13, 9000)
+    whole, token = car_of(dags, root), node.token()
+    broken, unplaced = (node.begin(token, 1000).rpartition("/")[2] for _ in range(2))
+    node.spools._json(broken).write_bytes(b"{")
+    with node.spools._part(unplaced).open("r+b") as part:
+        part.write(bytes(1024))
+    path = node.begin(token, len(whole))
+    identity = path.rpartition("/")[2]
+    with node.spools.open(identity) as spool:
+        spool.append(whole)
+        spool.checkpoint(0)
+    now_s = node.spools.touched_s(identity)
+    node.uploads.finisher.tend(now_s, lambda: False)
+    assert node.ask("GET", path, token).json()["pins"][0]["status"] == "pinned"
+    assert broken in caplog.text
+    assert unplaced in caplog.text
+    node.uploads.finisher.tend(now_s + 2 * node.spools.keep_s, lambda: False)
+    assert not list(node.spools._folder.iterdir())
 
 
 def test_other_versions_of_the_protocol_are_refused_by_name(node: Service) -> None:
