@@ -1,4 +1,4 @@
-"""The process for background work: sweep, scrub, names, pins, the admin listener (`python -m node.keeper`).
+"""The process for background work: sweep, scrub, names, pins, the admin listener.
 
 Sweep and scrub run in one thread, a short step at a time, with a pause between steps that keeps their share
 of a core small; the event loop answers the admin listener and brings here what is pinned.
@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Final
@@ -23,7 +22,7 @@ from node.admin_guard import HostGuard
 from node.keystore import Keystore
 from node.pin_work import work_on_pins
 from node.republish import INTERVAL_S, Republisher
-from node.start import Start, on_stop, received, refused, say_ready
+from node.start import Start, on_stop, refused, say_ready
 from node.uploads import finisher_of
 from origins.routers import Routers
 from pinning.pins import Pins
@@ -140,12 +139,8 @@ async def _serve(start: Start, store: Store) -> None:
     await asyncio.to_thread(chores.stop)
 
 
-def main() -> int:
+def main(start: Start) -> int:
     """Work until told to stop; returns the exit code."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    start = received()
     try:
         store = Store.open(start.node.data, start.store)
     except EdgeError as error:
@@ -155,7 +150,3 @@ def main() -> int:
     finally:
         store.close()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,11 @@
-"""What the supervisor hands a child process, and how: pickled on its standard input.
+"""What the supervisor hands a child process, and how the two hear of each other.
 
-The pipe stays open afterwards: its end tells the child that the supervisor is gone, and the
-child then drains and leaves. A line on standard output tells the supervisor that the child
-serves. Both ends are this program and the same version, so pickle is no border here.
+The child's standard input is a pipe that says nothing: its end tells the child that the supervisor is gone,
+and the child then drains and leaves. A line on standard output tells the supervisor that the child serves.
 """
 
 import asyncio
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Callable
@@ -41,18 +39,6 @@ class Start:
     plain_fd: int | None
     tls_fd: int | None
     admin_fd: int | None
-
-
-def packed(start: Start) -> bytes:
-    """The message for the child's standard input."""
-    return pickle.dumps(start)
-
-
-def received() -> Start:
-    """The message, in the child. Reads no further than the message."""
-    start = pickle.load(sys.stdin.buffer)  # noqa: S301  # from our own parent
-    assert isinstance(start, Start)
-    return start
 
 
 def say_ready() -> None:

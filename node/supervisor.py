@@ -194,9 +194,9 @@ class _Supervisor:
         self._stopping.set()
         self._serving_or_stopping.set()
 
-    async def _start(self, post: Post, slot: int) -> Child:
+    def _start(self, post: Post, slot: int) -> Child:
         config = self._config
-        child = await start_child(
+        child = start_child(
             post.name,
             post.module,
             Start(
@@ -223,13 +223,13 @@ class _Supervisor:
         delay_s = _RESTART_FIRST_S
         while not self._stopping.is_set():
             started_s = loop.time()
-            child = post.child = await self._start(post, _other_slot(post))
+            child = post.child = self._start(post, _other_slot(post))
             self._note(post, await child.ready())
             if post.ready:
                 code = await self._until_replaced_or_dead(post)
             else:
                 child.kill()
-                code = await child.exited
+                code = await asyncio.shield(child.exited)
                 if not self._announced:
                     self._failed_start = code if code > 0 else 1
                     self._begin_stop()
@@ -290,7 +290,7 @@ class _Supervisor:
         old = post.child
         if old is None or not post.ready:
             return  # being started anyway, and with the new configuration
-        child = await self._start(post, _other_slot(post))
+        child = self._start(post, _other_slot(post))
         if not await child.ready():
             child.kill()
             log.error("reload: a new %s did not come up; the old one stays", post.name)

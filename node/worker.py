@@ -1,9 +1,8 @@
-"""A serving process: one event loop on one core, reading the shared store (`python -m node.worker`)."""
+"""A serving process: one event loop on one core, reading the shared store."""
 
 import asyncio
 import logging
 import socket
-import sys
 from typing import Final
 
 import uvloop
@@ -14,7 +13,7 @@ from net.meter import BoardMeter
 from net.server import Listener, serve
 from node.assemble import Appliance, assemble
 from node.certificate import certificate
-from node.start import Start, on_stop, received, refused, say_ready
+from node.start import Start, on_stop, refused, say_ready
 from runtime.clock import SystemClock
 from runtime.errors import EdgeError
 
@@ -60,9 +59,10 @@ async def _look_again(gateway: Gateway) -> None:
             log.warning("looking for denied content that came: %s (%s)", error.message, error.where)
 
 
-def main() -> int:
+def main(start: Start) -> int:
     """Serve until told to stop; returns the exit code."""
-    start = received()
+    # What a source answered is told at INFO, request by request: too much where clients decide how often
+    logging.getLogger().setLevel(logging.WARNING)
     try:
         appliance = assemble(start)
     except EdgeError as error:
@@ -72,7 +72,3 @@ def main() -> int:
     finally:
         appliance.close()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -147,10 +147,18 @@ class Node:
         finally:
             session.close()
 
+    def children(self) -> list[int]:
+        """Process ids of the node's children: its workers and the keeper."""
+        return children_of(self.process.pid)
+
     def workers(self) -> list[int]:
-        """Process ids of the node's children, by what they run."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"node.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        """Process ids of the children that serve."""
+        return [pid for pid in self.children() if "worker" in Path(f"/proc/{pid}/comm").read_text()]
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of the children of a process, the oldest first (proc(5))."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def ask(

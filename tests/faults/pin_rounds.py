@@ -219,9 +219,9 @@ def _children(pid: int) -> dict[str, int]:
     found: dict[str, int] = {}
     try:
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            command = Path(f"/proc/{child}/cmdline").read_bytes()
+            called = Path(f"/proc/{child}/comm").read_text()
             for name in ("keeper", "worker"):
-                if f"node.{name}".encode() in command:
+                if name in called:
                     found[name] = int(child)
     except OSError:
         pass  # one of them has just ended

@@ -2,15 +2,17 @@
 
 import os
 import resource
+import select
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.appliance import Node, ask, edge, edge_json
+from tests.appliance import COMMAND, Node, ask, children_of, edge, edge_json
 
 
 def eventually(what: Callable[[], bool], within_s: float = 20.0) -> None:
@@ -180,3 +182,56 @@ def test_workers_may_open_more_files_than_a_shell_usually_allows(data: Path) -> 
             assert granted >= min(hard, 65_536)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_supervisor_forks_from_one_thread(data: Path) -> None:
+    with Node(data, "--workers", "1") as node:
+        (worker,) = node.workers()
+        assert len(os.listdir(f"/proc/{node.process.pid}/task")) == 1
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: node.workers() not in ([], [worker]))
+        assert len(os.listdir(f"/proc/{node.process.pid}/task")) == 1
+
+
+def test_children_hold_nothing_of_the_supervisor_but_their_listeners(data: Path) -> None:
+    with Node(data, "--workers", "2") as node:
+        assert "node.lock" in _open_files(node.process.pid)
+        first, second = node.workers()
+        for child in node.children():
+            held = _open_files(child)
+            assert "node.lock" not in held
+            assert held.count("anon_inode:[eventpoll]") == 1  # its own
+        listeners = [_listening(pid) for pid in (first, second)]
+        assert [len(each) for each in listeners] == [1, 1]
+        assert listeners[0] != listeners[1]
+
+
+def test_children_leave_when_the_supervisor_is_killed_and_another_node_can_start(data: Path) -> None:
+    with Node(data, "--workers", "2") as node:
+        children = [os.pidfd_open(child) for child in node.children()]
+        assert len(children) == 3
+        node.stop(signal.SIGKILL)
+        with Node(data, "--workers", "1") as another:
+            assert another.get("/").status == 200
+        for child in children:
+            assert select.select([child], [], [], 20)[0]
+            os.close(child)
+
+
+def test_stopping_while_children_start_ends_in_order(data: Path) -> None:
+    command = [*COMMAND, "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    with subprocess.Popen([*command, "--workers", "8"], stdout=subprocess.PIPE) as node:
+        eventually(lambda: bool(children_of(node.pid)))
+        node.terminate()
+        assert node.wait(20) in (0, 1)  # 1 when a child had not come to its handlers yet
+
+
+def _open_files(pid: int) -> list[str]:
+    folder = Path(f"/proc/{pid}/fd")
+    return [os.readlink(folder / fd).rpartition("/")[2] for fd in os.listdir(folder)]
+
+
+def _listening(pid: int) -> set[str]:
+    """The inodes of the listening TCP sockets that a process has open."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {f"socket:[{row[9]}]" for row in rows if row[3] == "0A"} & set(_open_files(pid))
