@@ -14,10 +14,10 @@ from typing import Final
 from content import cid as codecs
 from content import ipns
 from content.cid import Cid
+from gateway.settings import UNIX
 from net.http1 import Request
 from runtime.errors import BadRequest
 
-UNIX: Final = "unix"  # how a client is called that came over a unix socket
 LABEL_MAX: Final = 63  # RFC 1035 §2.3.4
 # A name or address with a port, and nothing that a page or a field would take for more
 _HOST: Final = re.compile(r"(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from gateway.hosts import UNIX
+UNIX: Final = "unix"  # how a client is called that came over a unix socket
 
 
 def _doc(text: str) -> dict[str, Any]:

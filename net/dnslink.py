@@ -3,6 +3,7 @@
 Source: the DNSLink specification. Asked of the machine's own resolver, through dnspython.
 """
 
+import asyncio
 from typing import Final
 
 import dns.asyncresolver
@@ -34,6 +35,11 @@ async def lookup(host: str) -> tuple[str | None, float]:
     ttl_s = min(max(float(answer.rrset.ttl if answer.rrset else 0), _TTL_S[0]), _TTL_S[1])
     texts = [b"".join(record.strings).decode("utf-8", "replace") for record in list(answer)[:_RECORDS_MAX]]
     return path_in(texts), ttl_s
+
+
+def lookup_alone(host: str) -> tuple[str | None, float]:
+    """`lookup` for who has no loop."""
+    return asyncio.run(lookup(host))
 
 
 def path_in(texts: list[str]) -> str | None:

@@ -58,6 +58,18 @@ def test_help_lists_every_command_and_loads_none() -> None:
     assert all(f"\n  {name} " in done.stdout for name in main.COMMANDS)
 
 
+def test_a_command_on_what_is_here_loads_nothing_that_asks_others() -> None:
+    code = (
+        "import sys, tools.edge.blobs, tools.edge.ls, tools.edge.roots, tools.edge.put, tools.edge.cat\n"
+        "heavy = {'asyncio', 'aiohttp', 'dns', 'h11', 'rich', 'ssl', 'uvloop'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=HOUSE, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("argv", "message", "hint"),
     [

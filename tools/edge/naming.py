@@ -1,10 +1,12 @@
 """From a path to a CID: names are followed over local records and the DNSLink table, then asked for.
 
-Called by every command that takes `/ipns/NAME` or a path behind a CID.
+Called by every command that takes `/ipns/NAME` or a path behind a CID. What asks is loaded when somebody is
+asked: most calls name content that is here, and a third of their time would be this.
 """
 
-import asyncio
-from typing import Final
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from blockstore import Store
 from content import ipns
@@ -12,13 +14,14 @@ from content.cid import Cid
 from content.path import resolve
 from gateway.dnslinks import DnsLinks
 from gateway.mutable import Followed, Names, NameUnknown
-from net.dnslink import lookup
 from node.config import Config
-from origins.routers import Routers
 from runtime.clock import SystemClock
 from runtime.errors import BadRequest, EdgeError, NotFound, Unverified
 from tools.edge.invocation import Invocation
 from tools.edge.named import ContentPath
+
+if TYPE_CHECKING:
+    from origins.routers import Routers
 
 # Each step of a chain is asked for at most once; longer chains are refused by `Names` as well
 _ASKS_MAX: Final = 32
@@ -34,7 +37,13 @@ class Naming:
         self.names = Names(store.dag, self._links, clock.now_s)
         self._offline = offline or config.node.offline
         self._asks_dns = config.gateway.dnslink_dns and not self._offline
-        self.routers = Routers(config.origins)
+        self._config = config
+
+    @cached_property
+    def routers(self) -> "Routers":
+        """Who is asked for records of names, and handed new ones."""
+        routers: Routers = import_module("origins.routers").Routers(self._config.origins)
+        return routers
 
     def follow(self, name_text: str) -> Followed:
         """Where `/ipns/<name_text>` leads. Raises NotFound, Unverified, Unreachable, BadRequest."""
@@ -69,7 +78,7 @@ class Naming:
             return self.refresh(unknown.name)
         if not self._asks_dns:
             return False
-        path, ttl_s = asyncio.run(lookup(unknown.host))
+        path, ttl_s = import_module("net.dnslink").lookup_alone(unknown.host)
         self._links.learn(unknown.host, path, ttl_s)
         return path is not None
 
