@@ -1,7 +1,7 @@
-"""What a large body costs a server that checks what it sends, at best: the bound of `http-4MiB` and `http-256MiB`.
+"""What a large body costs a server that checks what it sends, at best: the bound of `http-4MiB` and its like.
 
-native/examples/large_body_limit.rs does nothing but hash and `sendfile`; it runs in turn with nginx, with itself
-without the hash, and with this product. One row a size says whether CPU at 1.15 of nginx's can be had
+native/examples/large_body_limit.rs does nothing but hash and `sendfile`; it runs in turn with nginx, with
+itself without the hash, and with this product. One row a size says whether CPU at 1.15 of nginx's can be had
 by whoever reads what it sends, one how far this product is from that bound.
 """
 
@@ -44,7 +44,15 @@ def beside_the_limit(size_bytes: int) -> list[Row]:
     ids = f"limit-{size_name(size_bytes)}", f"limit-{size_name(size_bytes)}-ours"
     if why := servers.missing("nginx", "cargo"):
         return [not_run(id, why) for id in ids]
-    build = ["cargo", "build", "--release", "--quiet", "--example", "large_body_limit", "--no-default-features"]
+    build = [
+        "cargo",
+        "build",
+        "--release",
+        "--quiet",
+        "--example",
+        "large_body_limit",
+        "--no-default-features",
+    ]
     subprocess.run(build, cwd=_NATIVE, check=True)
     taken = _taken(size_bytes)
     cost = {who: [each.cpu_ms_per_gib for each in rounds] for who, rounds in taken.items()}
