@@ -93,6 +93,16 @@ def read_statement(data: bytes) -> Statement:
     return found
 
 
+def made_ms_of(data: bytes) -> int:
+    """When a statement was made, of a block that this node made: nothing is verified. Raises BadRequest."""
+    value = dag_cbor.decode(data)
+    body = value.get("statement") if isinstance(value, dict) else None
+    made_ms = body.get("made_ms") if isinstance(body, dict) else None
+    if type(made_ms) is not int:
+        raise _broken("it does not say when it was made")
+    return made_ms
+
+
 _FIELDS: Final = frozenset(("format", "version", "root", "nonce", "samples", "made_ms", "signer", "places"))
 
 

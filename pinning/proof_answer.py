@@ -21,7 +21,7 @@ from runtime.errors import BadRequest, NotFound
 MEDIA_TYPE: Final = "application/vnd.ipld.car; version=1"
 STATEMENT_TYPE: Final = "application/vnd.ipld.dag-cbor"
 _SECOND_MS: Final = 1000
-_PINS_MAX: Final = 100  # of one CID, whose newest statement this becomes
+_PINS_MAX: Final = 100  # of one CID, with which the statement is kept
 
 
 class Signer(Protocol):
@@ -42,8 +42,9 @@ def proof_answer(
 ) -> Answer:
     """The answer to `account`; `asked`: CID, nonce and samples as the path has them. Blocking.
 
-    What was stated is kept with the pins (`pinning.proofs`). Raises BadRequest, NotFound (nothing pinned of
-    that CID), BlobDamaged, StoreFull. Reads at most 64 ways down the DAG, and waits for one commit.
+    What was stated is kept with the pins, once a minute (`pinning.proofs`). Raises BadRequest, NotFound
+    (nothing pinned of that CID), BlobDamaged, StoreFull. Reads at most 64 ways down the DAG, and once a
+    minute waits for a commit.
     """
     challenge = _challenge(asked)
     wanted = Filter(cids=(challenge.root,), statuses=frozenset((Status.PINNED,)))
@@ -53,13 +54,13 @@ def proof_answer(
         raise NotFound("no pin of this content that is pinned", where=challenge.root.text(), hint=hint)
     made_ms = int(now_s * _SECOND_MS)
     proof = prove(challenge, Holding(store), signer.public, signer.sign, made_ms)
-    Proofs(store).keep([pin.request_id for pin in pins], proof.statement)
+    Proofs(store).keep([pin.request_id for pin in pins], proof.statement, made_ms)
     fields = [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store")]
     return Answer(200, fields, proof.pieces, kind="pinning", account=account)
 
 
 def proved_answer(store: Store, book: PinBook, account: str, request_id: str) -> Answer:
-    """`GET …/x/proved/<requestid>`: the statement that was signed last for a pin. Raises NotFound."""
+    """`GET …/x/proved/<requestid>`: the statement that is kept of a pin. Raises NotFound."""
     found = Proofs(store).of(book.get(account, request_id).request_id)
     if found is None:
         hint = "ask for a proof: x/proof/<cid>/<nonce>/<samples>"

@@ -10,7 +10,7 @@ from content.block import Block
 from content.cid import RAW, Cid
 from content.private_key import wrap
 from pinning.challenge import Challenge
-from pinning.pin import Wish
+from pinning.pin import Pin, Wish
 from pinning.pins import Pins
 from pinning.proof import read_statement
 from pinning.proof_answer import proof_answer, proved_answer
@@ -29,8 +29,8 @@ def pins(tmp_path: Path) -> Pins:
     return Pins(Store.open(tmp_path / "data", QUICK))
 
 
-def asked(pins: Pins, account: str, rest: str) -> bytes:
-    answer = proof_answer(pins._store, pins, KEY, 1_700_000_000.5, account, rest)
+def asked(pins: Pins, account: str, rest: str, now_s: float = 1_700_000_000.5) -> bytes:
+    answer = proof_answer(pins._store, pins, KEY, now_s, account, rest)
     assert answer.status == 200
     assert answer.body is not None
     return b"".join(bytes(piece) for piece in answer.body)  # type: ignore[arg-type]
@@ -69,8 +69,29 @@ def test_what_was_stated_last_is_kept_with_the_pin_and_goes_with_it(pins: Pins) 
     proofs = Proofs(pins._store)
     pins.remove("a", pin.request_id)
     assert proofs.of(pin.request_id) is None
-    proofs.keep([pin.request_id], Block.sealed(RAW, kept))
+    proofs.keep([pin.request_id], Block.sealed(RAW, kept), 1 << 50)
     assert proofs.of(pin.request_id) is None, "nothing is kept of a pin that is gone"
+
+
+def test_asking_for_proofs_commits_once_a_minute(pins: Pins) -> None:
+    made = [pins.add("a", Wish(CID)) for _ in range(2)]
+    for pin in made:
+        pins.begin(pin.request_id)
+        pins.pinned(pin.request_id, 11, 11)
+
+    def kept(pin: Pin) -> int:
+        body = proved_answer(pins._store, pins, "a", pin.request_id).body
+        assert isinstance(body, bytes)
+        return read_statement(body).made_ms
+
+    begin_s = 1_700_000_000.0
+    for second in (0, 1, 59.9):
+        asked(pins, "a", f"{CID}/{NONCE.hex()}/3", begin_s + second)
+        assert {kept(pin) for pin in made} == {1_700_000_000_000}
+    asked(pins, "a", f"{CID}/{NONCE.hex()}/3", begin_s + 60)
+    assert {kept(pin) for pin in made} == {1_700_000_060_000}
+    asked(pins, "a", f"{CID}/{NONCE.hex()}/3", begin_s - 3600)
+    assert {kept(pin) for pin in made} == {1_699_996_400_000}, "a clock that stepped back"
 
 
 @pytest.mark.parametrize(
