@@ -23,6 +23,19 @@ from runtime.errors import BadRequest, TooLarge
 MAX_HEADER_BYTES: Final = 32 << 10
 _V2_PRAGMA: Final = bytes.fromhex("0aa16776657273696f6e02")
 _V2_HEADER_BYTES: Final = 40
+_MAP: Final = 0b101  # a header is a CBOR map: of two, the pragma of a CARv2 of one
+_SHOWN_BYTES: Final = 8
+# What people send in the place of a CAR, or around one
+_OTHERS: Final = (
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"%PDF", "a PDF"),
+    (b"<", "HTML or XML"),
+    (b"{", "JSON"),
+)
 _SECTION_MAX: Final = MAX_CID_BYTES + MAX_BLOCK_BYTES
 
 
@@ -120,6 +133,8 @@ class CarReader:
         if byte == 0 and shift:
             raise _broken("a length is not in its shortest form", self._at)
         self._check_length(length, index)
+        if self.roots is None and index < len(held) and held[index] >> 5 != _MAP:
+            raise _no_car(bytes(held[:_SHOWN_BYTES]), self._at)
         return (index, index + length) if len(held) >= index + length else None
 
     def _is_padding(self) -> bool:
@@ -162,7 +177,10 @@ class CarReader:
         if not self._is_v2 and self._at == 0 and body == _V2_PRAGMA[1:]:
             self._is_v2 = True
             return
-        value = dag_cbor.decode(body)
+        try:
+            value = dag_cbor.decode(body)
+        except BadRequest as error:
+            raise _broken(f"its header cannot be read: {error.message}", self._at) from None
         version, roots = (
             (value.get("version"), value.get("roots"))
             if isinstance(value, dict) and len(value) == 2
@@ -200,3 +218,17 @@ class CarReader:
 
 def _broken(what: str, at: int) -> BadRequest:
     return BadRequest(f"not a sound CAR: {what}", where=f"byte {at}")
+
+
+def _no_car(found: bytes, at: int) -> BadRequest:
+    """What is sent is something else, and what it looks like."""
+    what = next((name for magic, name in _OTHERS if found.startswith(magic)), "")
+    text = (
+        repr(found.decode("ascii"))
+        if found.isascii() and found.decode("ascii").isprintable()
+        else found.hex()
+    )
+    problem = f"this is not a CAR: it begins with {text}" + (f", as {what} does" if what else "")
+    return BadRequest(
+        problem, where=f"byte {at}", hint="ipfs dag export makes a CAR; unpack what is compressed"
+    )

@@ -38,27 +38,28 @@ _PORTS_REFUSED: Final = frozenset(range(1, 80)) | frozenset(range(81, 443))  # m
 class Guard:
     """The rule for one node: public addresses, and the networks its operator allows besides."""
 
-    def __init__(self, allow_nets: Iterable[str] = ()) -> None:
-        """`allow_nets`: networks as `10.1.0.0/16`. Raises UsageError."""
+    def __init__(self, allow_nets: Iterable[str] = (), setting: str = "origins.allow_nets") -> None:
+        """`allow_nets`: networks as `10.1.0.0/16`; `setting`: where they are set. Raises UsageError."""
+        self._setting = setting
         try:
             self._allowed: tuple[Network, ...] = tuple(ip_network(text) for text in allow_nets)
         except ValueError as error:
-            raise UsageError(f"not a network: {error}", where="origins.allow_nets") from None
+            raise UsageError(f"not a network: {error}", where=setting) from None
 
     def check(self, address: str) -> None:
         """Raise Forbidden unless `address` (without brackets) may be dialled."""
         if "%" in address:
-            raise _refused(address, "has a zone")
+            raise self._refused(address, "has a zone")
         try:
             parsed = ip_address(address)
         except ValueError:
-            raise _refused(address[:80], "is no IP address") from None
+            raise self._refused(address[:80], "is no IP address") from None
         if any(parsed in network for network in self._allowed if network.version == parsed.version):
             return
         if isinstance(parsed, IPv6Address):
             self._check_v6(parsed)
         elif any(parsed in network for network in _REFUSED_V4):
-            raise _refused(address, "is not a public address")
+            raise self._refused(address, "is not a public address")
 
     def _check_v6(self, address: IPv6Address) -> None:
         mapped = address.ipv4_mapped
@@ -66,7 +67,11 @@ class Guard:
             self.check(str(mapped))
             return
         if address not in _GLOBAL_V6 or any(address in network for network in _REFUSED_V6):
-            raise _refused(str(address), "is not a public address")
+            raise self._refused(str(address), "is not a public address")
+
+    def _refused(self, address: str, why: str) -> Forbidden:
+        problem = f"the address {address} {why}: it is not dialled"
+        return Forbidden(problem, where=address, hint=f"{self._setting} may allow it")
 
 
 def checked_url(text: str) -> SplitResult:
@@ -87,11 +92,3 @@ def checked_url(text: str) -> SplitResult:
     if port == 0 or port in _PORTS_REFUSED:
         raise Forbidden(f"port {port} is not a web server's", where=text[:80])
     return parts
-
-
-def _refused(address: str, why: str) -> Forbidden:
-    return Forbidden(
-        f"the address {address} {why}: it is not dialled",
-        where=address,
-        hint="origins.allow_nets may allow it",
-    )

@@ -114,7 +114,9 @@ def fetcher_of(start: Start, store: Store, names: Names, links: DnsLinks, clock:
             f"the certificate authorities cannot be read: {fault}", where="origins.ca_file"
         ) from None
     outbound = Outbound(Guard(settings.allow_nets), OutboundLimits(), tls)
-    strict = Outbound(Guard(settings.allow_nets_for_accounts), OutboundLimits(), tls)
+    strict = Outbound(
+        Guard(settings.allow_nets_for_accounts, "origins.allow_nets_for_accounts"), OutboundLimits(), tls
+    )
     resolver = lookup if start.gateway.dnslink_dns else None
     meter = OriginMeter(store.board.slot(start.slot))
     return Fetcher(store, Outbounds(outbound, strict), settings, clock, names, links, resolver, meter)

@@ -1,6 +1,7 @@
 """CAR files: read at any split, verified, bounded; written so that others read them."""
 
 import random
+import re
 
 import pytest
 
@@ -142,3 +143,25 @@ def test_zeros_may_follow_a_car_in_a_piece_and_nothing_else() -> None:
                 list(reader.feed((CAR + tail)[at : at + 5]))
     with pytest.raises(BadRequest, match="empty"):
         list(CarReader().feed(whole))
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (b"no car at all", "'no car a'$"),
+        (b"PK\x03\x04" + bytes(100), "504b0304.*a ZIP archive"),
+        (b"\x1f\x8b\x08" + bytes(100), "1f8b08.*gzip"),
+        (b"<html>", "'<html>'.*HTML"),
+        (b'{"cid":1}', "JSON"),
+        (b"\x89PNG\r\n\x1a\n", "89504e47"),
+    ],
+)
+def test_what_is_something_else_is_told_from_its_first_bytes(found: bytes, told: str) -> None:
+    with pytest.raises(BadRequest, match="not a CAR") as refused:
+        list(CarReader().feed(found))
+    assert re.search(told, refused.value.message)
+
+
+def test_a_header_that_is_no_dag_cbor_is_called_a_header() -> None:
+    with pytest.raises(BadRequest, match="not a sound CAR: its header cannot be read"):
+        list(CarReader().feed(b"\x04\xa2xxx"))

@@ -57,3 +57,12 @@ def test_urls_that_are_not_fetched(url: str) -> None:
 def test_urls_that_are() -> None:
     for url in ("http://a.example/x?y=z", "https://a.example:8443/", "http://[2606:4700::1]:8080/"):
         assert checked_url(url).hostname
+
+
+def test_a_refusal_names_the_setting_that_holds_for_it() -> None:
+    with pytest.raises(Forbidden) as refused:
+        Guard((), "origins.allow_nets_for_accounts").check("10.1.2.3")
+    assert refused.value.hint == "origins.allow_nets_for_accounts may allow it"
+    with pytest.raises(UsageError) as wrong:
+        Guard(("nonsense",), "origins.allow_nets_for_accounts")
+    assert wrong.value.where == "origins.allow_nets_for_accounts"
