@@ -10,7 +10,7 @@ from blockstore.catalog import Catalog
 from blockstore.checked import CheckedMemo
 from blockstore.ids import StorageIds
 from blockstore.settings import StoreSettings
-from durable import Environment, Extents, GroupWriter, Job, Txn
+from durable import Environment, Extents, GroupWriter, Job, Packs, Txn
 from runtime.board import Board
 from runtime.clock import Clock
 from runtime.errors import BlobDamaged, EdgeError, NotFound
@@ -51,6 +51,7 @@ class Backing:
     bulk: Environment
     index: Environment
     extents: Extents
+    packs: Packs
     writer: GroupWriter
     catalog: Catalog
     ids: StorageIds

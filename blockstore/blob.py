@@ -97,7 +97,7 @@ class Blob:
         size = SEGMENT_BYTES if number < self._last else self._last_bytes
         if not 0 <= start <= stop <= base + size or number > self._last:
             raise ValueError(f"[{start}, {stop}) is not inside one segment of {self.size_bytes} bytes")
-        if use_file is not None and self.lies_apart:
+        if use_file is not None and self.lies_apart and self._last:
             taken = self._offer_file(start, stop, use_file, file_stop)
             if taken is not None:
                 return taken
@@ -106,8 +106,7 @@ class Blob:
         value = lent = None
         try:
             value = self._value(txn, key, number)
-            extent = None if len(value) == stored.value_bytes(size) else self._extent(value, size, number)
-            lent = value[:size] if extent is None else self._part(extent, base, base + size)
+            lent, extent = self._data(value, size, number)
             if xxh3_64_intdigest(lent, seed) != int.from_bytes(value[-16:-8], "little"):
                 raise self._failed(number, Cause.CHECKSUM)
             if not self._proven and not self._backing.checked.has(self.storage_id, number):
@@ -202,7 +201,7 @@ class Blob:
         value = data = None
         try:
             value = self._value(txn, stored.KEY.pack(self.storage_id, index), index)
-            data = self._data(value, size, index)
+            data, _ = self._data(value, size, index)
             if not stored.data_intact(value, size, seed, data) or not stored.rest_intact(value, size, seed):
                 raise self._failed(index, Cause.CHECKSUM)
             if again or not self._backing.checked.has(self.storage_id, index):
@@ -224,28 +223,24 @@ class Blob:
             raise self._failed(number, Cause.MISSING)
         return value
 
-    def _data(self, value: memoryview, size: int, number: int) -> memoryview:
-        """The data of a segment, unchecked, where it lies."""
+    def _data(self, value: memoryview, size: int, number: int) -> tuple[memoryview, Extent | None]:
+        """The data of a segment, unchecked, where it lies (of a pack a copy), and its extent if any."""
         if len(value) == stored.value_bytes(size):
-            return value[:size]
-        base = number * SEGMENT_BYTES
-        return self._part(self._extent(value, size, number), base, base + size)
-
-    def _extent(self, value: memoryview, size: int, number: int) -> Extent:
-        """The extent in which the data of `value` lies."""
+            return value[:size], None
         if not stored.lies_apart(value, size):
             raise self._failed(number, Cause.CHECKSUM)
         self.lies_apart = True
-        extent = self._backing.extents.get(self.storage_id, number * SEGMENT_BYTES + size)
-        if extent is None:
-            raise self._failed(number, Cause.MISSING)
-        return extent
-
-    def _part(self, extent: Extent, start: int, stop: int) -> memoryview:
-        part = extent.part(start, stop)
+        extent = None
+        if self._last:
+            base = number * SEGMENT_BYTES
+            extent = self._backing.extents.get(self.storage_id, base + size)
+            part = extent.part(base, base + size) if extent is not None else None
+        else:
+            copy = self._backing.packs.read(self.storage_id, size)
+            part = memoryview(copy) if copy is not None else None
         if part is None:
-            raise self._failed(start >> _SHIFT, Cause.MISSING)
-        return part
+            raise self._failed(number, Cause.MISSING)
+        return part, extent
 
     def _failed(self, number: int, cause: Cause) -> Exception:
         return self._backing.failed(self.root, self.storage_id, number, cause)

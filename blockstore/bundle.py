@@ -4,16 +4,20 @@ A blob of at most one segment needs no stream of its own. The caller's threads h
 bundle carries them to the writer as one job, and what can be worked out beforehand (names, checksums, rows)
 is, so that the writer, which everything passes, has little left to do for each: about 15 us.
 
+The data of larger ones among files that were read together goes to packs before that, from the thread that
+read it: then the job carries a row each.
+
 What becomes visible, when, and by which rows is what `ingest`, `landing` and `flat` say for single ones.
 Called by `add`, from several threads, each with a bundle of its own.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from blockstore import records
 from blockstore import segment as stored
+from blockstore.backing import Backing
 from blockstore.block_rows import BlockRow, FileRow
 from blockstore.dag import in_blob
 from blockstore.landing import Put, give_up, is_whole_in
@@ -24,11 +28,43 @@ from blockstore.store import Store
 from content.bao import _native
 from content.bao.geometry import SEGMENT_BYTES
 from content.block import Block
-from durable import Job, Txn
+from durable import SLOT_BYTES, SLOTS, Job, Txn, translated
 from runtime.errors import EdgeError
 
 # Room behind a file's bytes for what is sealed to them: a buffer made with it is never moved
 SEAL_BYTES: Final = stored.value_bytes(SEGMENT_BYTES) - SEGMENT_BYTES
+# Smaller ones are sent from LMDB's map in one native turn, and their pages are few (docs/decisions/0022)
+PACK_ABOVE_BYTES: Final = 32 << 10
+_PARCEL_BYTES: Final = 2048  # of memory for what is known of one blob until it is committed
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Content in memory, alone."""
+
+    data: bytearray
+    nodes: bytes
+
+    def value(self, storage_id: int) -> bytearray:
+        """The stored value; the data is taken."""
+        return stored.sealed(self.data, self.nodes, storage_id, 0, last=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Among:
+    """Content of one of several files that were read together."""
+
+    files: _native.SmallFiles
+    place: int
+    nodes: bytes
+
+    def value(self, storage_id: int) -> bytearray:
+        """The stored value, of a copy."""
+        return stored.sealed(self.files.data(self.place), self.nodes, storage_id, 0, last=True)
+
+
+_Content: TypeAlias = _Held | _Among
+Value: TypeAlias = bytes | bytearray
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +101,14 @@ class Bundle:
         self._store = store
         self._landings = landings
         self._parcels: list[_Parcel] = []
-        self._values: list[bytearray] = []
+        self._contents: list[_Content] = []
         self._known: set[tuple[bytes, bytes | None]] = set()
+        self._ids: list[int] = []
         self.held_bytes = 0
+
+    def expect(self, count: int) -> None:
+        """So many blobs are about to come: their ids are taken at once, and lie beside one another."""
+        self._ids = self._store.backing.ids.take_many(count)[::-1]
 
     def put(self, data: bytearray, rows: Sequence[tuple[bytes, BlockRow]], file: bytes | None = None) -> None:
         """A blob of at most one segment; `data` is taken, not copied. Raises StoreFull.
@@ -76,21 +117,43 @@ class Bundle:
         root of the UnixFS file that it is.
         """
         blob, nodes = _native.segment(data, 0, True)
+        self._put(blob, len(data), rows, file, _Held(data, nodes))
+
+    def put_read(
+        self,
+        files: _native.SmallFiles,
+        place: int,
+        blob: bytes,
+        nodes: bytes,
+        size_bytes: int,
+        rows: Sequence[tuple[bytes, BlockRow]],
+        file: bytes,
+    ) -> None:
+        """As `put`, of file `place` of those read together, whose BLAKE3 and nodes were told."""
+        self._put(blob, size_bytes, rows, file, _Among(files, place, nodes))
+
+    def _put(
+        self,
+        blob: bytes,
+        size: int,
+        rows: Sequence[tuple[bytes, BlockRow]],
+        file: bytes | None,
+        content: _Content,
+    ) -> None:
         name = (blob, file or rows[0][0])
         if name in self._known:
             return
         self._known.add(name)
-        backing, size = self._store.backing, len(data)
-        storage_id = backing.ids.take()
-        value = stored.sealed(data, nodes, storage_id, 0, last=True)
+        backing = self._store.backing
+        storage_id = self._ids.pop() if self._ids else backing.ids.take()
         now_s = backing.clock.now_s()
         row = BlobRow(storage_id, size, int(now_s * 1000))
         placed = tuple(_placed(multihash, in_blob(each, blob), size, now_s) for multihash, each in rows)
         key = stored.KEY.pack(storage_id, 0)
         blob_value = records.blob_value(blob, row)
         self._parcels.append(_Parcel(blob, row, key, blob_value, placed, file))
-        self._values.append(value)
-        self.held_bytes += len(value)
+        self._contents.append(content)
+        self.held_bytes += size
 
     def block(self, block: Block) -> None:
         """A block that is a blob of its own, unless it is here."""
@@ -108,18 +171,68 @@ class Bundle:
         Waits while the store is behind. Raises Interrupted when it is closing.
         """
         if not self._parcels:
+            if urgent:
+                self._store.backing.writer.submit(Job())  # what others submitted lingers no longer
             return
         self._store.dag.mark_store()
         backing = self._store.backing
-        values: dict[bytes, bytearray] = {}
-        spare: dict[bytes, bytearray] = {}
+        spare: dict[bytes, _Content] = {}
+        fresh: list[tuple[_Parcel, _Content]] = []
         with backing.index.reading() as txn:
-            for each, value in zip(self._parcels, self._values, strict=True):
-                here = is_whole_in(txn, backing.catalog, each.blob)
-                (spare if here else values)[each.key] = value
-        shipment = _Shipment(self._store, self._landings, self._parcels, spare)
-        shipment.send(values, self.held_bytes, urgent=urgent, wait=True)
-        self._parcels, self._values, self._known, self.held_bytes = [], [], set(), 0
+            for each, content in zip(self._parcels, self._contents, strict=True):
+                if is_whole_in(txn, backing.catalog, each.blob):
+                    spare[each.key] = content
+                else:
+                    fresh.append((each, content))
+        values = _in_packs(backing, fresh)
+        slots = tuple(each.row.storage_id for each, _ in fresh if each.key in values)
+        for each, content in fresh:
+            if each.key not in values:
+                values[each.key] = content.value(each.row.storage_id)
+        shipment = _Shipment(self._store, self._landings, self._parcels, spare, slots)
+        shipment.send(values, urgent=urgent, wait=True)
+        backing.ids.settle(*self._ids)
+        self._parcels, self._contents, self._known = [], [], set()
+        self._ids, self.held_bytes = [], 0
+
+
+def _in_packs(backing: Backing, fresh: Sequence[tuple[_Parcel, _Content]]) -> dict[bytes, Value]:
+    """Write what belongs there to packs; the stored values of that, by key. Raises EdgeError."""
+    todo = [
+        (parcel, content)
+        for parcel, content in fresh
+        if isinstance(content, _Among) and parcel.row.size_bytes > PACK_ABOVE_BYTES
+    ]
+    if not todo:
+        return {}
+    numbers = [parcel.row.storage_id for parcel, _ in todo]
+    packs = backing.packs.to_write(numbers, sum(parcel.row.size_bytes for parcel, _ in todo))
+    if packs is None:
+        return {}
+    values: dict[bytes, Value] = {}
+    try:
+        for files in {content.files for _, content in todo}:
+            those = [(parcel, content) for parcel, content in todo if content.files is files]
+            places = [
+                (
+                    content.place,
+                    packs[parcel.row.storage_id // SLOTS].fd,
+                    parcel.row.storage_id % SLOTS * SLOT_BYTES,
+                    stored.seed_of(parcel.row.storage_id, 0),
+                )
+                for parcel, content in those
+            ]
+            for (parcel, content), checksum in zip(
+                those, files.store(places, backing.packs.synced), strict=True
+            ):
+                size, storage_id = parcel.row.size_bytes, parcel.row.storage_id
+                values[parcel.key] = stored.sealed_packed(size, checksum, content.nodes, storage_id)
+    except OSError as error:
+        for number in numbers:
+            give_up(backing, number)
+        raise translated(error, "packs") from error
+    backing.packs.wrote(numbers)
+    return values
 
 
 def _placed(multihash: bytes, row: BlockRow, size_bytes: int, now_s: float) -> _Placed:
@@ -131,11 +244,17 @@ def _placed(multihash: bytes, row: BlockRow, size_bytes: int, now_s: float) -> _
 class _Shipment:
     """A submitted bundle: its two changes, and what is to be done when they are committed.
 
-    `spare`: values of what was found in the store, by key; they are only sent if it vanishes.
+    `spare`: content that was found in the store, by key; it is only sent if that vanishes. `slots`: ids
+    whose data is in packs by now.
     """
 
     def __init__(
-        self, store: Store, landings: Landings, parcels: Sequence[_Parcel], spare: dict[bytes, bytearray]
+        self,
+        store: Store,
+        landings: Landings,
+        parcels: Sequence[_Parcel],
+        spare: dict[bytes, _Content],
+        slots: Sequence[int] = (),
     ) -> None:
         self._store = store
         self._dag = store.dag
@@ -143,15 +262,19 @@ class _Shipment:
         self._landings = landings
         self._parcels = parcels
         self._spare = spare
+        self._slots = slots
         self._ended = landings.expect()
         self._lost: list[_Parcel] = []
         self._freed: list[int] = []
         self._replaced = False
 
-    def send(self, values: dict[bytes, bytearray], held_bytes: int, *, urgent: bool, wait: bool) -> None:
+    def send(self, values: dict[bytes, Value], *, urgent: bool, wait: bool) -> None:
         """Hand over `values`, what is not here by its key; they are let go of when they are committed."""
+        held_bytes = sum(len(value) for value in values.values()) + len(self._parcels) * _PARCEL_BYTES
+        held_bytes += sum(each.row.size_bytes for each in self._parcels if each.key in self._spare)
 
         def bulk(txn: Txn) -> None:
+            self._backing.packs.check(self._slots)
             for key, value in values.items():
                 txn.put(key, value)
 
@@ -226,13 +349,12 @@ class _Shipment:
             rows.put_file(txn, parcel.file, FileRow(parcel.blob, size), now_ms)
 
     def _done(self, error: EdgeError | None) -> None:
-        lost = {each.row.storage_id for each in self._lost}
-        for each in self._parcels:
-            if error is not None:
+        if error is not None:
+            for each in self._parcels:
                 give_up(self._backing, each.row.storage_id)
-            elif each.row.storage_id not in lost:
-                self._backing.ids.settle(each.row.storage_id)
-        if error is None:
+        else:
+            lost = {each.row.storage_id for each in self._lost}
+            self._backing.ids.settle(*{each.row.storage_id for each in self._parcels} - lost)
             if self._replaced:
                 self._backing.board.bump()
             if self._freed:
@@ -244,7 +366,8 @@ class _Shipment:
         """What was here and went away meanwhile is sent after all."""
         if not self._lost:
             return
-        values = {each.key: self._spare[each.key] for each in self._lost}
-        held_bytes = sum(len(value) for value in values.values())
+        values: dict[bytes, Value] = {
+            each.key: self._spare[each.key].value(each.row.storage_id) for each in self._lost
+        }
         again = _Shipment(self._store, self._landings, self._lost, {})
-        again.send(values, held_bytes, urgent=True, wait=False)
+        again.send(values, urgent=True, wait=False)

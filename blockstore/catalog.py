@@ -133,6 +133,18 @@ class Catalog:
             return value[:-8]  # unreadable is not unowned: nothing is deleted on a guess
         return root if partial is not None and partial.storage_id == storage_id else None
 
+    def is_in_a_range(self, txn: Txn, storage_id: int) -> bool:
+        """Whether a process that has not ended, or was not swept up yet, has taken this id."""
+        key = records.id_key(storage_id)
+        cursor = txn.cursor(self.ranges)
+        found = cursor.set_range(key)
+        if not (found and cursor.key() == key) and not (cursor.prev() if found else cursor.last()):
+            return False
+        try:
+            return storage_id < records.range_row(cursor.key(), cursor.value()).stop
+        except BlobDamaged:
+            return True  # what it said is unknown, so it holds
+
     # Changing (writer thread)
 
     def admit(

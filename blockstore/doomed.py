@@ -1,10 +1,10 @@
 """Deleting the content of storage ids that nothing points at any more, in short steps.
 
 A doomed row is written in the same index commit that takes the last pointer away; the extent,
-the segments and upper nodes go afterwards, a few milliseconds of write lock at a time, and the row
-last. Without that row nothing is deleted, whoever asks. So a crash anywhere between leaves work,
-never a leak and never a pointer to nothing. Of an extent only the name goes under the lock, which
-ends what a transfer might still write to it; freeing its room, long for a large one, comes after.
+the slot of a pack, the segments and upper nodes go afterwards, a few milliseconds of write lock at a
+time, and the row last. Without that row nothing is deleted, whoever asks. So a crash anywhere between
+leaves work, never a leak and never a pointer to nothing. Of an extent only the name goes under the lock,
+which ends what a transfer might still write to it; freeing its room, long for a large one, comes after.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from typing import Final
 
 from blockstore import records
 from blockstore.backing import Backing
-from durable import Cursor, Durability, Job, Txn
+from durable import SLOTS, Cursor, Durability, Job, Txn
 from runtime.errors import EdgeError, Interrupted
 
 _CLOCK_EVERY: Final = 32  # deletions between two looks at the clock
@@ -29,7 +29,7 @@ class ClearStep:
         self.cleared: tuple[int, ...] = ()
 
     def bulk(self, txn: Txn) -> None:
-        """Delete segments, and the names of extents."""
+        """Delete segments, the names of extents and what is in slots."""
         self._empty = []
         stop_s = self._backing.clock.tick_s() + self._backing.settings.step_s
         if self._backing.settings.durability is Durability.LAZY:
@@ -40,6 +40,7 @@ class ClearStep:
                 if index.get(records.id_key(storage_id), db=self._backing.catalog.doomed) is None:
                     continue  # another process was faster; and without the row nothing may be deleted
                 self._backing.extents.retire(storage_id)
+                self._backing.packs.free(storage_id)
                 if not self._delete(cursor, storage_id, stop_s):
                     return
                 self._empty.append(storage_id)
@@ -59,8 +60,12 @@ class ClearStep:
         self.cleared = tuple(done)
 
     def after(self) -> None:
-        """Free the room of the extents whose names are gone; with neither lock held."""
+        """Free the room of the extents whose names are gone, and empty packs; with neither lock held."""
         self._backing.extents.unlink_retired()
+        one_a_pack = {each // SLOTS: each for each in self.cleared}.values()
+        with self._backing.index.reading() as txn:
+            over = [each for each in one_a_pack if not self._backing.catalog.is_in_a_range(txn, each)]
+        self._backing.packs.unlink_empty(over)
 
     def _delete(self, cursor: Cursor, storage_id: int, stop_s: float) -> bool:
         """Delete all keys of `storage_id`; False when the time was up first."""

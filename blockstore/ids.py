@@ -46,16 +46,23 @@ class StorageIds:
 
         Not for the writer thread, which would wait for itself.
         """
+        return self.take_many(1)[0]
+
+    def take_many(self, count: int) -> list[int]:
+        """As `take`; mostly ids in a row."""
+        taken: list[int] = []
         with self._reserving:
-            if self._next == self._stop:
-                start = self._reserve()
+            while len(taken) < count:
+                if self._next == self._stop:
+                    start = self._reserve()
+                    with self._lock:
+                        self._next, self._stop = start, start + RANGE_IDS
                 with self._lock:
-                    self._next, self._stop = start, start + RANGE_IDS
-            with self._lock:
-                taken = self._next
-                self._next += 1
-                self._active.add(taken)
-                return taken
+                    first = self._next
+                    self._next = min(self._stop, first + count - len(taken))
+                    taken.extend(range(first, self._next))
+                    self._active.update(taken)
+        return taken
 
     @property
     def at_hand(self) -> bool:
@@ -63,10 +70,10 @@ class StorageIds:
         with self._lock:
             return self._next != self._stop
 
-    def settle(self, storage_id: int) -> None:
-        """The id is in the index, or its content was given up."""
+    def settle(self, *storage_ids: int) -> None:
+        """These ids are in the index, or their content was given up."""
         with self._lock:
-            self._active.discard(storage_id)
+            self._active.difference_update(storage_ids)
 
     def is_abandoned(self, storage_id: int, row: RangeRow) -> bool:
         """Whether nobody writes under this id of range `row` any more."""

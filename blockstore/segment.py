@@ -70,19 +70,25 @@ def sealed(
     data: bytearray, nodes: bytes, storage_id: int, segment: int, *, last: bool, bitmap: int | None = None
 ) -> bytearray:
     """Turn `data` in place into the stored value and return it. `bitmap` None means whole."""
-    data += _rest(data, nodes, seed_of(storage_id, segment), LAST if last else 0, bitmap)
+    seed = seed_of(storage_id, segment)
+    data += _rest(len(data), xxh3_64_intdigest(data, seed), nodes, seed, LAST if last else 0, bitmap)
     return data
 
 
 def sealed_apart(data: Buffer, nodes: bytes, storage_id: int, segment: int, *, last: bool) -> bytes:
     """The stored value of a whole segment whose data lies in an extent."""
-    return _rest(data, nodes, seed_of(storage_id, segment), APART | (LAST if last else 0), None)
+    seed = seed_of(storage_id, segment)
+    return _rest(len(data), xxh3_64_intdigest(data, seed), nodes, seed, APART | (LAST if last else 0), None)
 
 
-def _rest(data: Buffer, nodes: bytes, seed: int, flags: int, bitmap: int | None) -> bytes:
-    size = len(data)
+def sealed_packed(size_bytes: int, checksum: int, nodes: bytes, storage_id: int) -> bytes:
+    """The stored value of a blob of one segment whose data lies in a pack; `checksum`: XXH3 of it, seeded."""
+    return _rest(size_bytes, checksum, nodes, seed_of(storage_id, 0), APART | LAST, None)
+
+
+def _rest(size: int, checksum: int, nodes: bytes, seed: int, flags: int, bitmap: int | None) -> bytes:
     bitmap = full_bitmap(size) if bitmap is None else bitmap
-    rest = nodes + _HEAD.pack(size, bitmap, flags, xxh3_64_intdigest(data, seed))
+    rest = nodes + _HEAD.pack(size, bitmap, flags, checksum)
     return rest + _CHECK.pack(xxh3_64_intdigest(rest, seed))
 
 
@@ -144,6 +150,7 @@ __all__ = [
     "rest_intact",
     "sealed",
     "sealed_apart",
+    "sealed_packed",
     "seed_of",
     "value_bytes",
 ]

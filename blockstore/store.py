@@ -30,7 +30,7 @@ from blockstore.settings import StoreSettings
 from blockstore.stat import BlobStat, StoreUsage, page_of, stat_of, usage_of
 from blockstore.sweep import Sweep, SweepReport
 from content.bao.geometry import SEGMENT_BYTES
-from durable import Durability, Environment, Extents, GroupWriter, Txn, reserve_file, translated
+from durable import Durability, Environment, Extents, GroupWriter, Packs, Txn, reserve_file, translated
 from runtime.board import Board
 from runtime.clock import Clock, SystemClock
 from runtime.errors import BlobDamaged, Conflict, EdgeError, NotFound
@@ -105,6 +105,7 @@ class Store:
         backing.writer.close()
         backing.ids.close()
         backing.extents.close()
+        backing.packs.close()
         backing.bulk.close()
         backing.index.close()
         backing.board.close()
@@ -333,10 +334,16 @@ def _backing(
         synced=settings.durability is not Durability.NONE,
         announce=functools.partial(store_format.add_feature, data, store_format.FEATURE_EXTENTS),
     )
+    packs = Packs(
+        data / "packs",
+        synced=settings.durability is not Durability.NONE,
+        announce=functools.partial(store_format.add_feature, data, store_format.FEATURE_PACKS),
+    )
     writer = GroupWriter(
         bulk,
         index,
         extents,
+        packs,
         clock,
         commit_bytes=settings.commit_bytes,
         backlog_bytes=settings.backlog_bytes,
@@ -350,6 +357,7 @@ def _backing(
         bulk=bulk,
         index=index,
         extents=extents,
+        packs=packs,
         writer=writer,
         catalog=catalog,
         ids=StorageIds(writer, catalog, data / "run", clock),

@@ -23,7 +23,7 @@ from blockstore.doomed import ClearStep
 from blockstore.importing import flatten_woken
 from blockstore.records import HASH_BYTES, BlobRow, RangeRow
 from blockstore.roots import root_from
-from durable import Environment, Table, Txn
+from durable import SLOTS, Environment, Table, Txn
 from runtime.errors import BlobDamaged, EdgeError
 
 _MARK_BLOBS: Final = 512  # blobs looked at in one snapshot: about 4 ms
@@ -229,6 +229,7 @@ class Sweep:
             if over or backing.ids.is_own(row):
                 yield from self._scan_range(records.id_of(key), row)
             if over:
+                self._backing.packs.unlink_empty(range(records.id_of(key), row.stop, SLOTS))
                 self._end_range(key)
                 yield
 
@@ -247,10 +248,11 @@ class Sweep:
                 ids, at = _distinct_ids(environment, table, at, row.stop)
                 self._doom_orphans(ids, row)
                 yield
-        for ids in self._backing.extents.numbers(start, row.stop):
-            if ids:
-                self._doom_orphans(ids, row)
-                yield
+        for numbers in (self._backing.extents.numbers, self._backing.packs.numbers):
+            for ids in numbers(start, row.stop):
+                if ids:
+                    self._doom_orphans(ids, row)
+                    yield
 
     def _doom_orphans(self, ids: Sequence[int], row: RangeRow) -> None:
         orphans = self._orphans(ids, row)

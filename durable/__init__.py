@@ -17,11 +17,14 @@ from durable.files import (
     reserve_file,
     write_file_durably,
 )
+from durable.packs import SLOT_BYTES, SLOTS, Pack, Packs
 from durable.transaction import Cursor, Reading, Txn, ViewTxn
 from durable.writer import GroupWriter
 
 __all__ = [
     "FOREIGN",
+    "SLOTS",
+    "SLOT_BYTES",
     "AliveFile",
     "Change",
     "Cursor",
@@ -32,6 +35,8 @@ __all__ = [
     "Extents",
     "GroupWriter",
     "Job",
+    "Pack",
+    "Packs",
     "Reading",
     "Table",
     "Txn",

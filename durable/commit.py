@@ -1,10 +1,10 @@
 """A batch of jobs becomes durable: content in one transaction, rows in the next.
 
-`store` runs every bulk change of a batch in one transaction, syncs the extents they wrote to and commits
-it; `publish` does the same with the index changes and tells everybody how it ended. Between the two, what a
-row will point at is on the disk and nothing points at it yet, so the `publish` of one batch may run beside
-the `store` of the next, on another thread: two environments, two locks. Other processes interleave no
-differently.
+`store` runs every bulk change of a batch in one transaction, syncs the extents and packs that were written
+to and commits it; `publish` does the same with the index changes and tells everybody how it ended. Between
+the two, what a row will point at is on the disk and nothing points at it yet, so the `publish` of one batch
+may run beside the `store` of the next, on another thread: two environments, two locks. Other processes
+interleave no differently.
 
 Where a step fails, its jobs are tried again one at a time, so that what was wrong stays with the job it
 belongs to. No content is written meanwhile: whatever room a deletion makes is its own.
@@ -19,6 +19,7 @@ from durable.ballast import Ballast
 from durable.environment import Environment
 from durable.errors import FOREIGN, disk_full, map_full, translated
 from durable.extents import Extents
+from durable.packs import Packs
 from durable.transaction import Txn
 from runtime.errors import EdgeError, StoreFull
 
@@ -57,10 +58,13 @@ class Job:
 class Committer:
     """The two steps, for one process. `store` belongs to one thread, `publish` to one at a time."""
 
-    def __init__(self, bulk: Environment, index: Environment, extents: Extents, ballast: Ballast) -> None:
+    def __init__(
+        self, bulk: Environment, index: Environment, extents: Extents, packs: Packs, ballast: Ballast
+    ) -> None:
         self._bulk = bulk
         self._index = index
         self._extents = extents
+        self._packs = packs
         self._ballast = ballast
         self._where = str(index.path.parent)
         self._storing = threading.Lock()
@@ -146,6 +150,7 @@ class Committer:
                     job.error = refusal
             if bulk:
                 self._extents.sync()
+                self._packs.sync()
             txn.commit()
         except BaseException:
             with contextlib.suppress(*FOREIGN):

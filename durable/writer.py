@@ -29,6 +29,7 @@ from durable.ballast import Ballast
 from durable.commit import Change, Committer, Job
 from durable.environment import Environment
 from durable.extents import Extents
+from durable.packs import Packs
 from runtime.clock import Clock
 from runtime.errors import EdgeError, Interrupted
 
@@ -47,6 +48,7 @@ class GroupWriter:
         bulk: Environment,
         index: Environment,
         extents: Extents,
+        packs: Packs,
         clock: Clock,
         *,
         commit_bytes: int,
@@ -56,12 +58,13 @@ class GroupWriter:
         self._bulk = bulk
         self._index = index
         self._extents = extents
+        self._packs = packs
         self._clock = clock
         self._tended_s = self._quiet_since_s = clock.tick_s()
         self._where = str(index.path.parent)
         self._ballast = Ballast(index.path.parent)
         self._ballast.make()
-        self._committer = Committer(bulk, index, extents, self._ballast)
+        self._committer = Committer(bulk, index, extents, packs, self._ballast)
         self._commit_bytes = commit_bytes
         self._backlog_limit = max(backlog_bytes, commit_bytes)
         self._linger_s = linger_s
@@ -229,6 +232,7 @@ class GroupWriter:
         if now_s - self._tended_s >= _IDLE_S:
             self._tended_s = now_s
             self._extents.let_go()
+            self._packs.let_go()
         if not idle:
             self._quiet_since_s = now_s
         elif now_s - self._quiet_since_s >= _QUIET_S:

@@ -53,6 +53,29 @@ def intact_bytes(txn: Any, storage_id: int, first: int, data: Buffer) -> int:
     `data` is that of segments `first` on of a storage id, in an extent; `txn.get` gives their values.
     """
 
+@final
+class SmallFiles:
+    """At most 64 files that were read together, each of at most 256 KiB; they stay in memory with it."""
+
+    def __new__(cls, paths: Sequence[bytes], follow: bool) -> SmallFiles:
+        """Read the files at `paths`; the last part of one may be a symlink only with `follow`."""
+
+    def told(self, place: int) -> tuple[int, tuple[int, int], int, bytes, bytes, bytes, int] | None:
+        """Mode, time of change in s and ns, size when it was opened, SHA2-256, BLAKE3, group nodes, size.
+
+        The last is what was read, which may be less. None: it is not there, no file, larger, or grew while it
+        was read. The general way says which.
+        """
+
+    def data(self, place: int) -> bytearray:
+        """A copy of what was read of a file that was told."""
+
+    def store(self, places: Sequence[tuple[int, int, int, int]], soon: bool) -> list[int]:
+        """Write files, each (place, descriptor, offset, seed); their XXH3 under the seed. Raises OSError.
+
+        With `soon` the kernel is asked to begin with the disk's part now.
+        """
+
 def upper(cvs: Buffer) -> tuple[bytes, bytes]:
     """Root and pre-order nodes over segments, from the chaining values of two or more segments."""
 

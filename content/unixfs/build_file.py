@@ -155,6 +155,24 @@ def build_small(
     return builder.finish()
 
 
+def build_raw(
+    profile: Profile,
+    size_bytes: int,
+    sha2_256: bytes,
+    mode: int | None = None,
+    mtime: Mtime | None = None,
+) -> tuple[list[Made], FileMade]:
+    """A file of one chunk at most, not empty, whose SHA2-256 is known, under a profile with raw leaves."""
+    if not (profile.raw_leaves and 0 < size_bytes <= profile.chunk_bytes):
+        raise ValueError(f"{size_bytes} bytes are no raw leaf of {profile.name}")
+    builder = FileBuilder(profile, mode, mtime)
+    cid = Cid.v1(RAW, multihash.wrap(multihash.SHA2_256, sha2_256))
+    made = builder._push(0, _Part(cid, size_bytes, size_bytes))
+    builder._offset = size_bytes
+    rest, file = builder.finish()
+    return [LeafMade(cid, 0, size_bytes, b"", b""), *made, *rest], file
+
+
 def _attributes(mode: int | None, mtime: Mtime | None) -> bytes:
     """The last fields of a message, as they stand behind a leaf's size."""
     return encode(Message(Kind.FILE, mode=mode, mtime=mtime))[2:]

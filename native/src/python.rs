@@ -14,6 +14,7 @@ use crate::groups::{self, GROUP_BYTES, SEGMENT_BYTES, SEGMENT_GROUPS};
 use crate::hot::{HotEntry, HotPath};
 use crate::node::PbNode;
 use crate::simd::{CHUNK_BYTES, Cv, NODE_BYTES, Simd};
+use crate::small_files::SmallFiles;
 use crate::subtree;
 use crate::tls::{TlsServer, TlsSession};
 
@@ -279,6 +280,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<HotEntry>()?;
     module.add_class::<HotPath>()?;
     module.add_class::<PbNode>()?;
+    module.add_class::<SmallFiles>()?;
     module.add_class::<TlsServer>()?;
     module.add_class::<TlsSession>()?;
     module.add("Mismatch", module.py().get_type::<Mismatch>())

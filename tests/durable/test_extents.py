@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import Environment, Extents, GroupWriter, Job, Txn
+from durable import Environment, Extents, GroupWriter, Job, Packs, Txn
 from runtime.clock import SystemClock
 from runtime.errors import StoreFull
 
@@ -220,10 +220,18 @@ class Bench:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.watched = Watched(folder, monkeypatch)
         self.extents = Extents(folder / "extents", synced=True, announce=lambda: None)
+        self.packs = Packs(folder / "packs", synced=True, announce=lambda: None)
         self.bulk = Environment.open(folder / "bulk", map_bytes=1 << 22)
         self.index = Environment.open(folder / "index", map_bytes=1 << 22)
         self.writer = GroupWriter(
-            self.bulk, self.index, self.extents, SystemClock(), commit_bytes=1, backlog_bytes=1, linger_s=0
+            self.bulk,
+            self.index,
+            self.extents,
+            self.packs,
+            SystemClock(),
+            commit_bytes=1,
+            backlog_bytes=1,
+            linger_s=0,
         )
 
     def put(self, number: int, data: bytes = b"data") -> Callable[[Txn], None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import Environment, Extents, GroupWriter, Job, Txn
+from durable import Environment, Extents, GroupWriter, Job, Packs, Txn
 from runtime.clock import SystemClock
 from runtime.errors import Conflict, EdgeError, Interrupted, StoreFull
 
@@ -25,10 +25,12 @@ class Bench:
         self.bulk = Environment.open(folder / "bulk", map_bytes=1 << 24, max_readers=32)
         self.index = Environment.open(folder / "index", map_bytes=1 << 24, tables=["t"], max_readers=32)
         self.extents = Extents(folder / "extents", synced=True, announce=lambda: None)
+        self.packs = Packs(folder / "packs", synced=True, announce=lambda: None)
         self.writer = GroupWriter(
             self.bulk,
             self.index,
             self.extents,
+            self.packs,
             SystemClock(),
             commit_bytes=commit_bytes,
             backlog_bytes=backlog_bytes,

@@ -173,6 +173,19 @@ def _all_verify(store: Store) -> list[str]:
     return found
 
 
+def _files_of_nothing(store: Store, owned: set[int]) -> list[str]:
+    backing, found = store.backing, []
+    for numbers in backing.extents.numbers(0, 1 << 64):
+        found += [f"extent {each:x} belongs to nothing" for each in numbers if each not in owned]
+    for numbers in backing.packs.numbers(0, 1 << 64):
+        found += [f"slot {each:x} of a pack belongs to nothing" for each in numbers if each not in owned]
+        if not numbers:
+            found.append("an empty pack is left after a sweep")
+    if list(backing.index.path.parent.glob("extents/gone/*")):
+        found.append("extents that were let go of still take room")
+    return found
+
+
 def leaks(store: Store) -> list[str]:
     """What lies in the store after a sweep without anything pointing at it."""
     backing, catalog = store.backing, store.backing.catalog
@@ -204,10 +217,7 @@ def leaks(store: Store) -> list[str]:
             if id_of(cursor.key()) not in owned:
                 found.append(f"segment {cursor.key().hex()} belongs to nothing")
             more = cursor.next()
-    for numbers in backing.extents.numbers(0, 1 << 64):
-        found += [f"extent {each:x} belongs to nothing" for each in numbers if each not in owned]
-    if list(backing.index.path.parent.glob("extents/gone/*")):
-        found.append("extents that were let go of still take room")
+    found += _files_of_nothing(store, owned)
     if list(backing.ids.alive_path(b"").parent.glob("alive-*")):
         found.append("files of dead processes are left")
     return found

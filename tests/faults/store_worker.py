@@ -6,10 +6,15 @@ there was written before the kill; what it says `done` of, the store had acknowl
 
 import os
 import random
+import tempfile
 import threading
 from pathlib import Path
 
 from blockstore import Blob, Store, StoreSettings
+from blockstore.block_rows import BlockRow
+from blockstore.bundle import Bundle
+from blockstore.landings import Landings
+from content.bao._native import SmallFiles
 from runtime.errors import BlobDamaged, Conflict, NotFound
 from tests.faults.dag_work import DagWork
 
@@ -38,6 +43,7 @@ class Worker:
         self.store = Store.open(data, SETTINGS)
         self.journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self.seed = seed
+        self.folder = data.parent
 
     def note(self, *words: str) -> None:
         """Write one line to the journal."""
@@ -64,6 +70,7 @@ class Worker:
             dags.read: 25,
             self._put: 30,
             self._put_large: 10,
+            self._add_small: 15,
             self._rm: 8,
             self._unpin: 5,
             self._sweep: 6,
@@ -96,6 +103,33 @@ class Worker:
 
     def _put_large(self, rng: random.Random, own: list[bytes]) -> None:
         self._put(rng, own, rng.randrange(262_144, 3_000_000))
+
+    def _add_small(self, rng: random.Random, own: list[bytes]) -> None:
+        """As `add` of a folder of small files: read together, those above 32 KiB to packs."""
+        landings = Landings()
+        bundle = Bundle(self.store, landings)
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            paths = [Path(folder) / str(number) for number in range(rng.randrange(1, 6))]
+            for path in paths:
+                again = rng.random() < 0.1
+                path.write_bytes(b"again" * 9000 if again else rng.randbytes(rng.randrange(1, 200_000)))
+            files = SmallFiles([os.fsencode(path) for path in paths], False)
+        names = []
+        for place in range(len(paths)):
+            told = files.told(place)
+            assert told is not None
+            _, _, _, digest, root, nodes, size = told
+            multihash = b"\x12\x20" + digest
+            rows = [(multihash, BlockRow(bytes(32), 0, size))]
+            bundle.put_read(files, place, root, nodes, size, rows, multihash)
+            names.append(root)
+        bundle.submit(urgent=True)
+        landings.wait()
+        for name in names[:-1]:  # the last is kept for the lease of its block alone
+            self.note("began", "put", name.hex())
+            self.store.pin(name)
+            self.note("done", "put", name.hex())
+            own.append(name)
 
     def _rm(self, rng: random.Random, own: list[bytes]) -> None:
         if own:

@@ -9,7 +9,7 @@ from tools.edge.crew import Crew
 
 
 def crew() -> Crew[list[int], int]:
-    return Crew(list, lambda desk: desk.clear())
+    return Crew(lambda pieces: [], lambda desk: desk.clear())
 
 
 def test_what_follows_a_piece_comes_in_the_order_given() -> None:

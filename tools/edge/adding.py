@@ -19,7 +19,7 @@ from content.unixfs.build_directory import DirectoryMade, Entry, build_directory
 from content.unixfs.build_file import FileMade
 from content.unixfs.profile import Profile
 from tools.edge.crew import Crew
-from tools.edge.reading import NOTHING, Attributes, Keep, Reader
+from tools.edge.reading import NOTHING, Attributes, FileWork, Hand, Keep, Reader
 from tools.frame.output import Progress
 
 Tell = Callable[[Cid, str, int], None]
@@ -44,7 +44,7 @@ class Adding:
         self._profile = profile
         self._tell = tell
         self._landings = Landings()
-        self._crew: Crew[Bundle, FileMade] = Crew(partial(Bundle, store, self._landings), Bundle.submit)
+        self._crew: Crew[Hand, FileMade] = Crew(self._hand, Hand.submit)
         self._nodes = Bundle(store, self._landings)
         self._reader = Reader(store, profile, keep, self._landings, progress, note, self._crew.check)
 
@@ -75,14 +75,17 @@ class Adding:
         follow: bool = False,
     ) -> None:
         """The file at `path`, a symlink only with `follow`; `then` is called in its turn."""
-        work = partial(self._reader.path, path, follow)
+        work = FileWork(self._reader, path, size_bytes, follow)
         self._crew.give(work, size_bytes, partial(self._made, shown, then))
 
     def data(
         self, data: bytearray, attributes: Attributes, shown: str, then: Callable[[FileMade], None]
     ) -> None:
         """A small file that is in memory, as `file`."""
-        work = partial(self._reader.data, data, attributes)
+
+        def work(hand: Hand) -> FileMade:
+            return self._reader.data(data, attributes, hand.bundle)
+
         self._crew.give(work, len(data), partial(self._made, shown, then))
 
     def stream(
@@ -116,6 +119,9 @@ class Adding:
     def _made(self, shown: str, then: Callable[[FileMade], None], made: FileMade) -> None:
         self._tell(made.cid, shown, made.size_bytes)
         then(made)
+
+    def _hand(self, pieces: Sequence[Callable[[Hand], FileMade]]) -> Hand:
+        return Hand(self._reader, pieces)
 
     def _send_nodes(self) -> None:
         if self._nodes.held_bytes >= _NODES_BYTES:

@@ -8,7 +8,7 @@ waking a thread. What follows a piece (`then`) happens on the thread that gave i
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from runtime.errors import Interrupted
@@ -17,7 +17,7 @@ Desk = TypeVar("Desk")  # what the pieces of one hand share
 Result = TypeVar("Result")
 # One per core, so that none idles while its neighbour waits for a disk; more only wait for Python's lock
 _THREADS_MAX: Final = 4
-_HAND_PIECES: Final = 64
+HAND_PIECES: Final = 64
 _HAND_BYTES: Final = 2 << 20  # a sixteenth of a commit
 _AFTERS_MAX: Final = 4096  # things that wait for pieces before them
 _HANDS_A_THREAD: Final = 4  # dealt ahead: with the bytes above, what is in memory beside the store's queue
@@ -37,7 +37,9 @@ class _Hand(Generic[Desk, Result]):
 class Crew(Generic[Desk, Result]):
     """The threads. Use as a context: leaving it stops them, at the next piece after a failure."""
 
-    def __init__(self, begin: Callable[[], Desk], end: Callable[[Desk], None]) -> None:
+    def __init__(
+        self, begin: Callable[[Sequence[Callable[[Desk], Result]]], Desk], end: Callable[[Desk], None]
+    ) -> None:
         """`begin` makes what the pieces of a hand share, `end` is given it after the last of them."""
         self._begin = begin
         self._end = end
@@ -79,7 +81,7 @@ class Crew(Generic[Desk, Result]):
         hand.pieces.append(piece)
         hand.bytes += bytes_
         self._thens.append(then)
-        if len(hand.pieces) >= _HAND_PIECES or hand.bytes >= _HAND_BYTES:
+        if len(hand.pieces) >= HAND_PIECES or hand.bytes >= _HAND_BYTES:
             self._deal()
 
     def after(self, then: Callable[[], None]) -> None:
@@ -138,7 +140,7 @@ class Crew(Generic[Desk, Result]):
 
     def _do(self, hand: _Hand[Desk, Result]) -> None:
         try:
-            desk = self._begin()
+            desk = self._begin(hand.pieces)
             for piece in hand.pieces:
                 self.check()
                 hand.results.append(piece(desk))

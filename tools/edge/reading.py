@@ -1,12 +1,13 @@
-"""Reading one file into a store as UnixFS, on whichever thread does it.
+"""Reading files into a store as UnixFS, on whichever thread does it.
 
-A file of one segment at most is read whole and sealed where it lies: no byte of it is copied before the
-store's own write. A larger one passes as pieces, each hashed from the buffer it was read into.
+Files of one segment at most are read and hashed a hand at a time, in one native call; where that has
+nothing to say of one, it is read alone: whole, and sealed where it lies. A larger one passes as pieces, each
+hashed from the buffer it was read into.
 """
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -15,8 +16,9 @@ from blockstore.block_rows import BlockRow
 from blockstore.bundle import SEAL_BYTES, Bundle
 from blockstore.flat import Flat
 from blockstore.landings import Landings
+from content.bao import _native
 from content.bao.geometry import SEGMENT_BYTES
-from content.unixfs.build_file import FileBuilder, FileMade, LeafMade, Made, build_small
+from content.unixfs.build_file import FileBuilder, FileMade, LeafMade, Made, build_raw, build_small
 from content.unixfs.message import Mtime
 from content.unixfs.profile import Profile
 from runtime.errors import UsageError
@@ -67,6 +69,21 @@ class Reader:
     note: Callable[[str], None]
     check: Callable[[], None]  # raises when the work is to be given up
 
+    def told(self, path: str, files: _native.SmallFiles, place: int, bundle: Bundle) -> FileMade | None:
+        """File `place` of those read together, which is at `path`; None: it has to be read alone."""
+        told = files.told(place)
+        if told is None or not told[-1]:
+            return None
+        mode, (seconds, nanos), announced, sha2_256, blob, nodes, size = told
+        if size < announced:
+            self._note_change(path)
+        attributes = self.keep.of(mode, seconds * _NANOS + nanos)
+        made, file = build_raw(self.profile, size, sha2_256, attributes.mode, attributes.mtime)
+        rows = self._rows(made, bundle)
+        bundle.put_read(files, place, blob, nodes, size, rows, file.cid.multihash)
+        self.progress.advance(size)
+        return file
+
     def path(self, path: str, follow: bool, bundle: Bundle) -> FileMade:
         """The file at `path`, a symlink only with `follow`. Raises as `walk.translated`, StoreFull."""
         # not blocking: what was a file when the folder was listed may be a pipe by now
@@ -84,13 +101,7 @@ class Reader:
         """A file of one segment at most that is in memory; `data` is taken."""
         size = len(data)
         made, file = build_small(self.profile, data, attributes.mode, attributes.mtime)
-        rows = []
-        for each in made:
-            if isinstance(each, LeafMade):
-                row = BlockRow(_NOWHERE, each.offset, each.length, each.prefix, each.suffix)
-                rows.append((each.cid.multihash, row))
-            else:
-                bundle.block(each)
+        rows = self._rows(made, bundle)
         bundle.put(data, rows, file.cid.multihash)
         self.progress.advance(size)
         return file
@@ -119,6 +130,17 @@ class Reader:
         flat.finish_soon(made.cid)
         return made
 
+    def _rows(self, made: list[Made], bundle: Bundle) -> list[tuple[bytes, BlockRow]]:
+        """Where the leaves of a file lie; what is no leaf goes to `bundle`."""
+        rows = []
+        for each in made:
+            if isinstance(each, LeafMade):
+                row = BlockRow(_NOWHERE, each.offset, each.length, each.prefix, each.suffix)
+                rows.append((each.cid.multihash, row))
+            else:
+                bundle.block(each)
+        return rows
+
     def _opened(self, fd: int, path: str, bundle: Bundle) -> FileMade:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
@@ -139,6 +161,51 @@ class Reader:
 
     def _note_change(self, path: str) -> None:
         self.note(f"changed while it was read: {path} (what was read of it is stored)")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileWork:
+    """The piece of work that is one file; `size_bytes` as it was listed."""
+
+    reader: Reader
+    path: str
+    size_bytes: int
+    follow: bool
+
+    def __call__(self, hand: "Hand") -> FileMade:
+        """Do it, on one of the crew's threads."""
+        return hand.file(self)
+
+
+class Hand:
+    """What the files of one hand share: a bundle, and what was read of the small ones in one call."""
+
+    def __init__(self, reader: Reader, pieces: Sequence[Callable[["Hand"], FileMade]]) -> None:
+        self.bundle = Bundle(reader.store, reader.landings)
+        self._places: dict[FileWork, int] = {}
+        if not reader.profile.raw_leaves:  # what is hashed is more than the bytes of the file
+            return
+        small = [each for each in pieces if isinstance(each, FileWork) and _is_small(each)]
+        if small:
+            self._places = {each: place for place, each in enumerate(small)}
+            self._files = _native.SmallFiles([os.fsencode(each.path) for each in small], False)
+            self.bundle.expect(len(small))
+
+    def file(self, work: FileWork) -> FileMade:
+        """One file of the hand."""
+        place = self._places.get(work)
+        made = None
+        if place is not None:
+            made = work.reader.told(work.path, self._files, place, self.bundle)
+        return made or work.reader.path(work.path, work.follow, self.bundle)
+
+    def submit(self) -> None:
+        """Send off what is in the bundle."""
+        self.bundle.submit()
+
+
+def _is_small(work: FileWork) -> bool:
+    return work.size_bytes <= SEGMENT_BYTES and not work.follow
 
 
 def _whole(fd: int, size_bytes: int) -> bytearray | None:
