@@ -5,6 +5,7 @@ output; everything between lets them pass. Foreign errors (lmdb, OSError, ssl, h
 translated once, in the file that imports the foreign library.
 """
 
+import errno
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -235,3 +236,15 @@ class Interrupted(EdgeError):
     """The user or the system asked the work to stop."""
 
     kind = Kind.INTERRUPTED
+
+
+def file_fault(fault: OSError, path: str) -> EdgeError:
+    """An operating system error about a user's file, in our words."""
+    reason = (fault.strerror or str(fault)).lower()
+    if fault.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NotFound("no such file or directory", where=path)
+    if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Forbidden(reason, where=path, hint="check the owner and mode of the path")
+    if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(reason, where=path, hint="make room on that file system")
+    return UsageError(reason, where=path)

@@ -11,14 +11,15 @@ from functools import partial
 import click
 
 from blockstore import Root
+from blockstore.adding.adding import Adding
+from blockstore.adding.reading import Keep
+from blockstore.adding.tar import add_tar
 from content.cid import Cid
 from content.unixfs.profile import PROFILES, UNIXFS_V1_2025
-from tools.edge.add_tar import add_tar
 from tools.edge.add_tree import add_path
-from tools.edge.adding import Adding
 from tools.edge.came_from import came_from
 from tools.edge.invocation import Invocation, command
-from tools.edge.reading import Keep
+from tools.edge.put import opened
 from tools.frame import walk
 
 # Entries live until their directory is made; looking for cycles every 700 of them costs 3 to 5 % of the CPU
@@ -64,7 +65,7 @@ def add(
     as_json = invocation.out.as_json
     total_bytes = walk.total_bytes(paths) if sys.stderr.isatty() and not as_json else None
     keep = Keep(mode=bool(flags["preserve_mode"]), mtime=bool(flags["preserve_mtime"]))
-    add_one = add_tar if flags["as_tar"] else partial(add_path, hidden=bool(flags["hidden"]))
+    add_one = _add_tar if flags["as_tar"] else partial(add_path, hidden=bool(flags["hidden"]))
 
     def tell(cid: Cid, shown: str, size_bytes: int) -> None:
         if not quieter:
@@ -85,6 +86,11 @@ def add(
             last = root.text()
         if quieter:
             invocation.out.record({"cid": last}, last, flush=True)
+
+
+def _add_tar(adding: Adding, path: str) -> Cid:
+    with opened(path) as file:
+        return add_tar(adding, file, path)
 
 
 def _how(profile_name: str, flags: dict[str, bool | str]) -> str:

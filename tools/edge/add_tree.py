@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from blockstore.adding.adding import Adding
 from content.cid import Cid
 from content.unixfs.build_directory import Entry
 from content.unixfs.build_file import FileMade
 from runtime.errors import UsageError
-from tools.edge.adding import Adding
 from tools.edge.put import opened
 from tools.frame import walk
 

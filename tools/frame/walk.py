@@ -5,13 +5,12 @@ Symbolic links are followed where they are named and not inside directories: a l
 anywhere, and in circles. Devices, sockets and pipes inside directories are left out.
 """
 
-import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from runtime.errors import EdgeError, Forbidden, NotFound, StoreFull, UsageError
+from runtime.errors import EdgeError, NotFound, UsageError, file_fault
 
 STDIN: Final = "-"
 _DEPTH_MAX: Final = 256  # far above real trees; a bound for descriptors and the recursion
@@ -70,12 +69,4 @@ def total_bytes(paths: Sequence[str]) -> int | None:
 
 def translated(fault: OSError, path: str | Path) -> EdgeError:
     """An operating system error about a user's file, in our words."""
-    reason = (fault.strerror or str(fault)).lower()
-    where = str(path)
-    if fault.errno in (errno.ENOENT, errno.ENOTDIR):
-        return NotFound("no such file or directory", where=where)
-    if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return Forbidden(reason, where=where, hint="check the owner and mode of the path")
-    if fault.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreFull(reason, where=where, hint="make room on that file system")
-    return UsageError(reason, where=where)
+    return file_fault(fault, str(path))

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from blockstore.adding.adding import Adding
+from blockstore.adding.reading import Keep
 from tools.edge.add_tree import add_path
-from tools.edge.adding import Adding
 from tools.edge.came_from import came_from
 from tools.edge.dag import import_car
-from tools.edge.reading import Keep
 from tools.frame import walk
 from tools.frame.output import Output
 from tools.pin.adding import Content

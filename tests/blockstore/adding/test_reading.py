@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from blockstore import Durability, Store, StoreSettings
+from blockstore.adding.reading import FileWork, Hand, Keep, Reader
 from blockstore.bundle import Bundle
 from blockstore.landings import Landings
 from content.bao._native import SmallFiles
 from content.unixfs.profile import PROFILES, Profile
 from runtime.errors import EdgeError, Interrupted, NotFound, UsageError
 from tools.edge.local_blocks import LocalBlocks
-from tools.edge.reading import FileWork, Hand, Keep, Reader
 
 SETTINGS = StoreSettings(durability=Durability.NONE, linger_s=0.0)
 SEGMENT = 256 << 10

@@ -12,21 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final, Literal, TypeVar
 
+from blockstore.adding.adding import Adding
+from blockstore.adding.reading import NOTHING, Attributes
 from blockstore.bundle import SEAL_BYTES
 from content.bao.geometry import SEGMENT_BYTES
 from content.cid import Cid
 from content.unixfs.build_directory import Entry
 from content.unixfs.build_file import FileMade
 from runtime.errors import EdgeError, UsageError
-from tools.edge.adding import Adding
-from tools.edge.put import opened
-from tools.edge.reading import NOTHING, Attributes
 
 _Read = TypeVar("_Read")
 _DEPTH_MAX: Final = 400  # a frame of the stack a level
-_ENTRIES_MAX: Final = 10_000_000  # about 300 bytes each in memory
+ENTRIES_MAX: Final = 10_000_000  # about 300 bytes each in memory
 _HEADER_BYTES_MAX: Final = 1 << 20  # of one long name or set of pax records; longer ones fill memory
 _NANO: Final = Decimal(1_000_000_000)
 _HEADERS: Final = (
@@ -40,21 +39,25 @@ _HEADERS: Final = (
 _NO_HEADER: Final = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
 
 
-def add_tar(adding: Adding, path: str) -> Cid:
-    """Add what is in the TAR at `path`; returns its root when all is durable."""
+def add_tar(
+    adding: Adding, file: BinaryIO, path: str, *, entries_max: int = ENTRIES_MAX, packed: bool = True
+) -> Cid:
+    """Add what is in the TAR that `file` reads as; returns its root when all is durable.
+
+    `path`: its name, in errors. `packed`: it may be compressed. Raises UsageError, StoreFull, and as `file`.
+    """
     tree = _Folder()
-    with opened(path) as file:
-        _Tar(adding, path, tree).read(file)
+    _Tar(adding, path, tree, entries_max).read(file, "r|*" if packed else "r|")
     roots: list[Cid] = []
     adding.after(lambda: roots.append(_close(adding, tree, path).cid))
     adding.finish()
     return roots[0]
 
 
-def _open(file: BinaryIO) -> tarfile.TarFile:
+def _open(file: BinaryIO, mode: Literal["r|*", "r|"]) -> tarfile.TarFile:
     return tarfile.open(
         fileobj=file,
-        mode="r|*",
+        mode=mode,
         encoding="utf-8",
         errors="surrogateescape",
         tarinfo=_Member,
@@ -92,15 +95,16 @@ class _Folder:
 class _Tar:
     """One archive on its way in. What members become is put into the tree in their order."""
 
-    def __init__(self, adding: Adding, path: str, tree: _Folder) -> None:
+    def __init__(self, adding: Adding, path: str, tree: _Folder, entries_max: int) -> None:
         self._adding = adding
         self._path = path
         self._tree = tree
+        self._entries_max = entries_max
         self._count = 0
 
-    def read(self, file: BinaryIO) -> None:
+    def read(self, file: BinaryIO, mode: Literal["r|*", "r|"]) -> None:
         """Read all members. Raises UsageError, NotFound, StoreFull."""
-        archive = self._guarded(partial(_open, file))
+        archive = self._guarded(partial(_open, file, mode))
         while (member := self._guarded(archive.next)) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # it would remember all of them
             self._member(archive, member)
@@ -199,8 +203,8 @@ class _Tar:
 
     def _counted(self) -> None:
         self._count += 1
-        if self._count > _ENTRIES_MAX:
-            raise UsageError(f"a TAR of more than {_ENTRIES_MAX} entries", where=self._path)
+        if self._count > self._entries_max:
+            raise UsageError(f"a TAR of more than {self._entries_max} entries", where=self._path)
 
 
 def _close(adding: Adding, folder: _Folder, shown: str) -> Entry:

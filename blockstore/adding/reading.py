@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 from blockstore import Store
 from blockstore.block_rows import BlockRow
@@ -21,13 +21,19 @@ from content.bao.geometry import SEGMENT_BYTES
 from content.unixfs.build_file import FileBuilder, FileMade, LeafMade, Made, build_raw, build_small
 from content.unixfs.message import Mtime
 from content.unixfs.profile import Profile
-from runtime.errors import UsageError
-from tools.frame import walk
-from tools.frame.output import Progress
+from runtime.errors import UsageError, file_fault
 
 PIECE_BYTES: Final = 1 << 20  # the larger chunk of the profiles, so that chunks lie in one piece
 _NOWHERE: Final = bytes(32)  # a blob whose name is not known yet
 _NANOS: Final = 1_000_000_000
+
+
+class Progress(Protocol):
+    """Told how far the reading has come."""
+
+    def advance(self, done_bytes: int) -> None:
+        """`done_bytes` more are done."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class Reader:
         return file
 
     def path(self, path: str, follow: bool, bundle: Bundle) -> FileMade:
-        """The file at `path`, a symlink only with `follow`. Raises as `walk.translated`, StoreFull."""
+        """The file at `path`, a symlink only with `follow`. Raises as `file_fault`, StoreFull."""
         # not blocking: what was a file when the folder was listed may be a pipe by now
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
         try:
@@ -95,7 +101,7 @@ class Reader:
             finally:
                 os.close(fd)
         except OSError as fault:
-            raise walk.translated(fault, path) from None
+            raise file_fault(fault, path) from None
 
     def data(self, data: bytearray, attributes: Attributes, bundle: Bundle) -> FileMade:
         """A file of one segment at most that is in memory; `data` is taken."""
@@ -237,7 +243,7 @@ def _fill(file: BinaryIO, buffer: bytearray, path: str) -> int:
                     break
                 got += more
     except OSError as fault:
-        raise walk.translated(fault, path) from None
+        raise file_fault(fault, path) from None
     return got
 
 

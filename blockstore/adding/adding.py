@@ -12,15 +12,14 @@ from functools import partial
 from typing import BinaryIO, Final
 
 from blockstore import Store
+from blockstore.adding.crew import Crew
+from blockstore.adding.reading import NOTHING, Attributes, FileWork, Hand, Keep, Progress, Reader
 from blockstore.bundle import Bundle
 from blockstore.landings import Landings
 from content.cid import Cid
 from content.unixfs.build_directory import DirectoryMade, Entry, build_directory, build_symlink
 from content.unixfs.build_file import FileMade
 from content.unixfs.profile import Profile
-from tools.edge.crew import Crew
-from tools.edge.reading import NOTHING, Attributes, FileWork, Hand, Keep, Reader
-from tools.frame.output import Progress
 
 Tell = Callable[[Cid, str, int], None]
 _NODES_BYTES: Final = 1 << 20  # of directories and symlinks that wait for company

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from blockstore.adding.crew import Crew
 from runtime.errors import Interrupted, UsageError
-from tools.edge.crew import Crew
 
 
 def crew() -> Crew[list[int], int]:

@@ -1,0 +1,1 @@
+"""Files, trees and TARs on their way into a store as UnixFS."""
