@@ -79,14 +79,15 @@ class Dag:
         memo = self._memo
         found = memo.get(cid.multihash)
         if found is None:
-            found = self._find(cid.multihash)
+            found = self.find(cid.multihash)
             if found is not None and not found.blob.damaged_segments:
                 while len(memo) >= _MEMO:
                     del memo[next(iter(memo))]
                 memo[cid.multihash] = found
         return found
 
-    def _find(self, multihash: bytes) -> Slice | None:
+    def find(self, multihash: bytes) -> Slice | None:
+        """As `slice`, from the index and not from memory, which may know what was just taken. 8 us."""
         with self._backing.index.reading() as txn:
             row = self.rows.block(txn, multihash)
             blob = None if row is None else self._blob(txn, row.blob)

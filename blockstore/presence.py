@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from blockstore.dag import Dag
 from blockstore.store import Store
+from content.block import BlockMissing
 from content.cid import Cid
 from durable import Txn
-from runtime.errors import BlobDamaged
+from runtime.errors import BlobDamaged, NotFound
 
 # A block that was put or asked for within an eighth of the lease stays long enough: it saves the write
 _FRESH_SHARE = 8
@@ -34,6 +36,34 @@ def present(store: Store, cid: Cid) -> Present | None:
             return None
     age_ms = store.dag.now_ms() - row.touched_ms
     return Present(row.ordinal, row.size_bytes, age_ms * _FRESH_SHARE < store.settings.lease_s * _SECOND_MS)
+
+
+class SureBlocks:
+    """Blocks as the index has them at each look.
+
+    Between the commit of a sweep and the moment at which its new generation is seen, what a `Dag` remembers
+    may be gone: who decides that something is here for good must not ask its memory.
+    """
+
+    def __init__(self, dag: Dag) -> None:
+        self._dag = dag
+
+    def read(self, cid: Cid) -> bytes:
+        """The bytes of a block. Raises BlockMissing, BlobDamaged."""
+        found = None if cid.is_identity else self._dag.find(cid.multihash)
+        if found is None:
+            if cid.is_identity:
+                return cid.digest
+            raise BlockMissing(cid)
+        try:
+            return found.read()
+        except NotFound:
+            raise BlockMissing(cid) from None
+
+    def size(self, cid: Cid) -> int | None:
+        """Length of a block, None when it is not here."""
+        found = self._dag.find(cid.multihash)
+        return None if found is None or found.is_damaged else found.size_bytes
 
 
 def keep(store: Store, multihashes: Sequence[bytes]) -> bool:

@@ -74,6 +74,7 @@ def pin_arrived(
     With `since_ns`, pins of the same wish that are younger are taken for these: what was cut off by a crash
     can be done again. All or none: what fails leaves no pin of this call behind. Raises QuotaExceeded,
     BadRequest, BlobDamaged. Cost: reads every block with links.
+    `blocks` must not remember (`presence.SureBlocks`).
     """
     found: list[Arrived] = []
     made: list[Pin] = []

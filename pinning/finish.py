@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from blockstore.dag import Dag
+from blockstore.presence import SureBlocks
 from pinning.arrival import Book, Note, pin_arrived
 from pinning.car_body import CheckRoots, import_file
 from pinning.spool import Spool, Spools
@@ -47,7 +48,7 @@ class Finisher:
         record = self._spools.record(spool.identity)
         roots, report = import_file(self._dag, spool.path, HEADER_BYTES, self._check_roots)
         since_ns = int(record.created_s * _SECOND_NS)
-        arrived = pin_arrived(self._dag, self._book, self._note, record.sender, roots, since_ns)
+        arrived = pin_arrived(SureBlocks(self._dag), self._book, self._note, record.sender, roots, since_ns)
         return told(arrived, report.blocks, report.new_blocks, report.bytes_)
 
     def tend(self, now_s: float, is_stopping: Callable[[], bool]) -> None:

@@ -248,6 +248,8 @@ class PinTable:
         self._write(txn, place, new)
         if old.status is not new.status:
             waiting = (new.status in _WAITS) - (old.status in _WAITS)
+            if old.status is Status.PINNED:
+                self._weigh(txn, place, old, -1)
             if waiting:
                 self.count(txn, self.accounts.get(txn, place.account), waiting=waiting)
             self.statuses.drop(txn, place.account, old.status, [place.ordinal])

@@ -7,6 +7,7 @@ Everything needs a token with the scope `pin`.
 from typing import Final
 
 from blockstore.dag import Dag
+from blockstore.presence import SureBlocks
 from net.answer import Answer, Hit
 from net.app import BodyReader
 from net.bearer import Caller, TokenBook, caller, require
@@ -104,7 +105,7 @@ class Uploads:
         room_bytes = await step(self._room_bytes, known)
         with self._shares.hold(known.account, request.content_length or 0, room_bytes) as share:
             roots, report = await receive(self._dag, body, self._check_roots, share.arrived)
-            arrived = await step(pin_arrived, self._dag, self._book, self._note, sender, roots)
+            arrived = await step(pin_arrived, SureBlocks(self._dag), self._book, self._note, sender, roots)
         whole = all(each.pin.status is Status.PINNED for each in arrived)
         result = told(arrived, report.blocks, report.new_blocks, report.bytes_)
         return json_answer(201 if whole else 202, result, known.account)

@@ -3,6 +3,7 @@
 import pytest
 
 from blockstore import Store
+from blockstore.presence import SureBlocks
 from content import multihash
 from content.block import Block
 from content.cid import RAW, Cid
@@ -89,3 +90,14 @@ def test_what_is_damaged_leaves_no_pin(store: Store) -> None:
     with pytest.raises(NotFound):
         pin_arrived(Damaged(store, book), book, ignored, ALICE, [put(store, b"x")])
     assert book.page("alice", Filter(), 10).count == 0
+
+
+def test_what_a_sweep_has_just_taken_is_not_taken_for_here(store: Store) -> None:
+    """The sweep's commit is there, its new generation is not seen yet: memory knows the block still."""
+    book = Pins(store)
+    root = put(store, b"swept")
+    assert store.dag.slice(root) is not None
+    store.backing.writer.run(index=lambda txn: store.dag.rows.drop(txn, root.multihash))
+    assert store.dag.has(root), "remembered"
+    [arrived] = pin_arrived(SureBlocks(store.dag), book, ignored, ALICE, [root])
+    assert (arrived.pin.status, arrived.missing) == (Status.QUEUED, root)

@@ -9,6 +9,7 @@ from blockstore import BlobStat, Store
 from blockstore.dag_removal import remove
 from content import names
 from content.block import BlockMissing
+from pinning.losing import fail_pins_of
 from runtime.errors import NotFound, Unverified
 from tools.edge.blob_record import blob_record, damage_record, show_fields
 from tools.edge.dag_care import dag_record, verified_dag
@@ -76,8 +77,9 @@ def verify(invocation: Invocation, things_: tuple[Named, ...]) -> None:
 def rm(invocation: Invocation, things_: tuple[Named, ...], force: bool) -> None:
     """Remove blobs and DAGs.
 
-    Local pins go with them. Of a DAG the blocks go that no other kept DAG needs. Once this returns, no worker
-    answers them any more. (`unpin` lets go and leaves the rest to gc; `evict` drops bytes and keeps the pin.)
+    Local pins go with them; accounts' pins fail, with --force. Of a DAG the blocks go that no other kept DAG
+    needs. Once this returns, no worker answers them any more. (`unpin` lets go and leaves the rest to gc;
+    `evict` drops bytes and keeps the pin.)
 
     \b
     Example:
@@ -88,6 +90,8 @@ def rm(invocation: Invocation, things_: tuple[Named, ...], force: bool) -> None:
         for thing in things_:
             if isinstance(thing, ContentPath):
                 cid = resolved(invocation, store, thing)
+                if force and store.dag.has(cid):
+                    fail_pins_of(store, cid)
                 done = remove(store.backing, store.dag, cid, force=force)
                 record: dict[str, object] = {"cid": cid.text(), "removed": True}
                 record |= {"blocks_removed": done.removed, "blocks_kept": done.kept}

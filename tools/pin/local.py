@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from blockstore import Store
+from blockstore.presence import SureBlocks
 from content.cid import Cid
 from node.config import load
 from node.identity import signing_key
@@ -85,7 +86,7 @@ class LocalBook:
     def _settled(self, pin: Pin) -> PinRecord:
         """`pin`, marked as pinned when nothing of it is missing: no worker need look at it again."""
         if pin.status is not Status.PINNED:
-            found = measured(pin.wish.cid, self.store.dag)
+            found = measured(pin.wish.cid, SureBlocks(self.store.dag))
             if found.missing is None and self._book.begin(pin.request_id) is not None:
                 self._book.pinned(pin.request_id, found.dag_bytes, found.raw_bytes)
                 pin = self._book.get(LOCAL_ACCOUNT, pin.request_id)
