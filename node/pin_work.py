@@ -1,10 +1,15 @@
 """The pin worker of a node, joined with what it needs: pins, quotas of tokens, and where content is from."""
 
 import asyncio
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from blockstore import Store
+from content.cid import Cid
+from gateway.deny_rules import load
+from gateway.denylist import Denylist
 from gateway.dnslinks import DnsLinks
 from gateway.mutable import Names
 from handshake.tokens import Tokens
@@ -20,6 +25,8 @@ from runtime.clock import Clock, SystemClock
 _THREADS: Final = 32
 # Tokens change rarely; a quota that was raised counts after this
 _QUOTA_S: Final = 5.0
+# What came under a denied path is known by its own name after this
+_LOOK_AGAIN_S: Final = 1.0
 _MAY_PIN: Final = frozenset(("pin", "admin"))
 
 
@@ -51,6 +58,24 @@ class TokenQuotas:
         return self._limits
 
 
+def _checking(start: Start, store: Store, clock: Clock) -> Callable[[Cid], None] | None:
+    """What raises Blocked for content that the operator denies, below a root as well; None: no rules."""
+    deny = Denylist(load(start.gateway.denylists), store.dag, store.board.generation)
+    if deny.is_empty:
+        return None
+    lock = threading.Lock()
+    looked_s = [clock.tick_s()]
+
+    def check(cid: Cid) -> None:
+        with lock:
+            if clock.tick_s() - looked_s[0] >= _LOOK_AGAIN_S:
+                looked_s[0] = clock.tick_s()
+                deny.look_again()
+            deny.check(cid)
+
+    return check
+
+
 async def work_on_pins(start: Start, store: Store, stopping: asyncio.Event) -> None:
     """Bring here what is pinned, until told to stop. Offline, only what is here completes a pin."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "pins"))
@@ -62,7 +87,8 @@ async def work_on_pins(start: Start, store: Store, stopping: asyncio.Event) -> N
         links = DnsLinks({}, clock.tick_s)
         fetcher = fetcher_of(start, store, Names(store.dag, links, clock.now_s), links, clock)
     sources = None if fetcher is None else fetcher.refetch
-    means = Means(store, pins, start.pinning, clock, fetcher, sources)
+    check = _checking(start, store, clock)
+    means = Means(store, pins, start.pinning, clock, fetcher, sources, check)
     try:
         await PinWorker(means, TokenQuotas(tokens, pins, clock)).run(stopping)
     finally:

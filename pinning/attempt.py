@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,7 +48,10 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What tries are made with. `retrieval` None: offline, only what is here counts."""
+    """What tries are made with. `retrieval` None: offline, only what is here counts.
+
+    `check` raises what refuses a block of a DAG (a denylist); None: nothing is refused. Any thread.
+    """
 
     store: Store
     work: PinWork
@@ -55,6 +59,7 @@ class Means:
     clock: Clock
     retrieval: Retrieval | None = None
     sources: Sources | None = None
+    check: Callable[[Cid], None] | None = None
 
 
 class Attempt:
@@ -88,7 +93,7 @@ class Attempt:
         cursor = await asyncio.to_thread(means.work.cursor, self._pin.request_id)
         for _ in range(_WALKS_MAX):
             began_s = means.clock.tick_s()
-            here = HereWalk(means.store, root, means.settings.max_blocks, cursor)
+            here = HereWalk(means.store, root, means.settings.max_blocks, cursor, means.check)
             self._passed_then = -1
             if not await self._bring(here):
                 return None

@@ -1,6 +1,6 @@
 """A pin's walk over the blocks that are here: as far as they go, a short step at a time. Blocking."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Final
 
 from blockstore import Store
@@ -21,9 +21,16 @@ _FLATTEN_AT_ONCE: Final = 64
 class HereWalk:
     """A walk, the blocks it relies on, and the files it passed."""
 
-    def __init__(self, store: Store, root: Cid, blocks_max: int, cursor: bytes = b"") -> None:
-        """`cursor`: see `Walk`. Raises BadRequest."""
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        root: Cid,
+        blocks_max: int,
+        cursor: bytes = b"",
+        check: Callable[[Cid], None] | None = None,
+    ) -> None:
+        """`cursor`: see `Walk`; `check` raises what refuses a block, here or not. Raises BadRequest."""
+        self._store, self._check = store, check
         self._stale: list[bytes] = []
         self.walk = Walk(root, blocks_max, cursor)
         self.lost = False
@@ -32,13 +39,16 @@ class HereWalk:
     def step(self) -> bool:
         """Go on over blocks that are here; whether more can be done at once.
 
-        False: the walk is at its end, or at a block that is not here. Raises BadRequest, TooLarge.
+        False: the walk is at its end, or at a block that is not here. Raises BadRequest, TooLarge, what
+        `check` raises.
         """
         walk, store = self.walk, self._store
         for _ in range(STEP_BLOCKS):
             cid = walk.at
             if cid is None:
                 break
+            if self._check is not None:
+                self._check(cid)
             found = present(store, cid)
             data = b""
             if found is not None and walk.has_links():

@@ -17,7 +17,9 @@ from durable import Txn
 from pinning import rows
 from pinning.accounts import Account
 from pinning.limits import PinLimits, check_count, check_more, check_quota, may_note
+from pinning.moves import OPEN, Moves
 from pinning.pin import LIMIT_MAX, Filter, Match, Page, Pin, PinUsage, Progress, Status, Wish
+from pinning.ports import End
 from pinning.rows import Place
 from pinning.search import Search, matches
 from pinning.size import check_here
@@ -28,7 +30,6 @@ from runtime.errors import BadRequest, EdgeError, NotFound
 BATCH_MAX: Final = 1000  # pins added in one change: some 50 ms of the write lock
 STREAM_PAGE: Final = 64  # pins read in one snapshot; more of them outlive the collector's first look
 _NEVER_NS: Final = (1 << 64) - 1
-_OPEN: Final = frozenset((Status.QUEUED, Status.PINNING))
 _INEXACT: Final = frozenset((Match.PARTIAL, Match.IPARTIAL))
 Change: TypeAlias = Callable[[Txn], None]
 Done: TypeAlias = Callable[[Pin | EdgeError], None]
@@ -44,6 +45,7 @@ class Pins:
         self.table = PinTable(store)
         self._turn = 0  # the account that was served last
         self._noted = Noted(store.index, self.table)
+        self._moves = Moves(store.index, self.table)
 
     # Asking for pins
 
@@ -139,7 +141,7 @@ class Pins:
             who = self.table.accounts.get(txn, place.account)
             self._check_quota(txn, who, quota_bytes, self.table.freed_bytes(txn, place, old))
             stays = old.status is Status.PINNED and old.wish.cid == wish.cid
-            more_open = int(not stays and old.status not in _OPEN)
+            more_open = int(not stays and old.status not in OPEN)
             check_count(self._limits, account, self.table.tally(txn, who), more=0, more_open=more_open)
             with whole():
                 [new] = self._new(txn, who, [wish], token)
@@ -298,7 +300,7 @@ class Pins:
 
     def begin(self, request_id: str) -> Pin | None:
         """Mark as pinning; None when it was removed meanwhile, or needs nothing any more."""
-        return self._moved(request_id, lambda pin: replace(pin, status=Status.PINNING))
+        return self._moves.moved(request_id, lambda pin: replace(pin, status=Status.PINNING))
 
     def progress(self, request_id: str, progress: Progress, cursor: bytes) -> bool:
         """Note how far it is; `cursor` (at most 64 KiB) is what the walk goes on from. False when it is gone.
@@ -307,7 +309,7 @@ class Pins:
         """
         with self._index.reading() as txn:
             found = self.table.find(txn, request_id)
-        if found is None or found[1].status not in _OPEN:
+        if found is None or found[1].status not in OPEN:
             return False
         self._noted.note(found[0], rows.work_value(found[0].key, progress, cursor))
         return True
@@ -333,66 +335,20 @@ class Pins:
             sizes = replace(pin, dag_bytes=dag_bytes, raw_bytes=raw_bytes)
             return replace(sizes, status=Status.PINNED, details="", next_try_s=0.0)
 
-        return self._moved(request_id, become, refuse) is not None
+        return self._moves.moved(request_id, become, refuse) is not None
 
     def retry(self, request_id: str, details: str, next_try_s: float) -> bool:
         """This try ended; queue it again for `next_try_s`. False when it is gone."""
-
-        def become(pin: Pin) -> Pin:
-            waiting = replace(pin, status=Status.QUEUED, details=details, next_try_s=next_try_s)
-            return replace(waiting, attempts=pin.attempts + 1)
-
-        return self._moved(request_id, become) is not None
+        return self.ended([(request_id, details, next_try_s)]) == 1
 
     def failed(self, request_id: str, details: str) -> bool:
         """Given up, and why. What has arrived stays until gc finds it unkept. False when it is gone."""
+        return self.ended([(request_id, details, None)]) == 1
 
-        def become(pin: Pin) -> Pin:
-            given_up = replace(pin, status=Status.FAILED, details=details, next_try_s=0.0)
-            return replace(given_up, attempts=pin.attempts + 1)
-
-        return self._moved(request_id, become) is not None
-
-    def _moved(
-        self,
-        request_id: str,
-        become: Callable[[Pin], Pin],
-        refuse: Callable[[Txn, Place, Pin], None] | None = None,
-    ) -> Pin | None:
-        """Move a pin that is queued or pinning; None when there is none."""
-        moved: list[Pin] = []
-
-        def change(txn: Txn) -> None:
-            moved.clear()
-            found = self.table.find(txn, request_id)
-            if found is None or found[1].status not in _OPEN:
-                return
-            place, old = found
-            if refuse is not None:
-                refuse(txn, place, old)
-            new = become(old)
-            with whole():
-                self.table.update(txn, place, old, new)
-            moved.append(new)
-
-        self._index.change(change, frees=True)
-        return moved[0] if moved else None
+    def ended(self, ends: Sequence[End]) -> int:
+        """`retry` or `failed` for many in one commit, at most BATCH_MAX; how many were there."""
+        return self._moves.ended(ends)
 
     def expire(self, now_s: float, limit: int) -> int:
         """Remove pins whose time is over, at most `limit`; how many. Without a commit when there are none."""
-        with self._index.reading() as txn:
-            if not self.table.expiry.over(txn, now_s, 1):
-                return 0
-        count = [0]
-
-        def change(txn: Txn) -> None:
-            with whole():
-                places = self.table.expiry.over(txn, now_s, limit)
-                for place in places:
-                    pin = self.table.get(txn, place, self.table.accounts.get(txn, place.account).name)
-                    if pin is not None:
-                        self.table.delete(txn, place, pin)
-            count[0] = len(places)
-
-        self._index.change(change, frees=True)
-        return count[0]
+        return self._moves.expire(now_s, limit)

@@ -1,9 +1,12 @@
 """What the parts of pinning need of each other, as small protocols. The real one is `pinning.pins.Pins`."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from pinning.pin import Filter, Page, Pin, PinUsage, Progress, Wish
+
+End: TypeAlias = tuple[str, str, float | None]
+"""How a try ended: request id, details, and when the next one is due; None: given up."""
 
 
 class PinBook(Protocol):
@@ -86,6 +89,10 @@ class PinWork(Protocol):
 
     def failed(self, request_id: str, details: str) -> bool:
         """Given up, and why. What has arrived stays until gc finds it unkept. False when it is gone."""
+        ...
+
+    def ended(self, ends: Sequence[End]) -> int:
+        """`retry` or `failed` for many in one commit, at most 1000; how many were there."""
         ...
 
     def expire(self, now_s: float, limit: int) -> int:

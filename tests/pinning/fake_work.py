@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pinning.pin import Pin, Progress, Status, Wish
+from pinning.ports import End
 from runtime.errors import QuotaExceeded
 
 
@@ -21,6 +22,7 @@ class FakeWork:
         self.begun: list[str] = []
         self.notes: list[tuple[str, Progress, bytes]] = []
         self.used_bytes: dict[str, int] = {}
+        self.batches = 0
 
     # As the book
 
@@ -101,6 +103,14 @@ class FakeWork:
     def failed(self, request_id: str, details: str) -> bool:
         """Give up."""
         return self._change(request_id, status=Status.FAILED, details=details) is not None
+
+    def ended(self, ends: Sequence[End]) -> int:
+        """Many at once."""
+        self.batches += 1
+        return sum(
+            self.failed(each, details) if next_try_s is None else self.retry(each, details, next_try_s)
+            for each, details, next_try_s in ends
+        )
 
     def expire(self, now_s: float, limit: int) -> int:
         """Remove what is over."""

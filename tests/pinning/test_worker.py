@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from content.cid import DAG_CBOR, RAW, Cid
 from origins import trustless
 from pinning.pin import Status, Wish
 from pinning.walk import Walk
-from runtime.errors import NotFound
+from runtime.errors import Blocked, NotFound
 from tests.gateway.dags import Dags
 from tests.origins.fetching import Fetching, run
 from tests.origins.trustless_source import Asked, Response, Source, serving
@@ -544,5 +545,50 @@ def test_a_dag_that_repeats_itself_is_pinned_when_its_different_blocks_fit(tmp_p
             here.go()
             (pin,) = await here.ended(here.add(root))
             assert (pin.status, pin.dag_bytes) == (Status.PINNED, unique), pin.details
+
+    run(test())
+
+
+def test_offline_pins_whose_root_is_not_here_end_their_tries_together(tmp_path: Path) -> None:
+    """A hundred thousand of them must not cost a hundred thousand commits a try."""
+
+    async def test() -> None:
+        settings: dict[str, Any] = {"attempts": 2, "retry_s": 0.05, "retry_max_s": 0.05}
+        async with working(tmp_path / "d", retrieval=lambda here: None, run=False, **settings) as here:
+            lack = [here.add(single(f"lacks {number}").cid) for number in range(300)]
+            have = single("here")
+            here.here.dag.put([have])
+            last = here.add(have.cid)
+            here.go()
+            ended = await here.ended(*lack, last)
+            assert {pin.status for pin in ended[:-1]} == {Status.FAILED}
+            assert all("this node is offline" in pin.details for pin in ended[:-1])
+            assert ended[-1].status is Status.PINNED
+            assert here.work.begun == [last]
+            assert here.work.batches < 20
+
+    run(test())
+
+
+def test_what_is_denied_below_a_root_ends_the_pin(tmp_path: Path) -> None:
+    denied = next(block.cid for block in HELD.values() if block.cid.codec == RAW)
+
+    def check(cid: Cid) -> None:
+        if cid.multihash == denied.multihash:
+            raise Blocked("this content is denied here", where=cid.text())
+
+    async def test() -> None:
+        async with (
+            serving(Source(dict(HELD))) as source,
+            working(tmp_path / "d", source, check=check) as here,
+        ):
+            (pin,) = await here.ended(here.add(ROOT))
+            assert (pin.status, pin.attempts) == (Status.FAILED, 0)
+            assert "denied" in pin.details
+            assert denied.text() in pin.details
+            asked = len(source.asked)
+            (alone,) = await here.ended(here.add(denied))
+            assert alone.status is Status.FAILED
+            assert len(source.asked) == asked, "it is not fetched"
 
     run(test())

@@ -67,10 +67,11 @@ class Working:
         retrieval: Retrieval | None,
         sources: Sources | None,
         settings: PinSettings,
+        check: Callable[[Cid], None] | None,
     ) -> None:
         self.here, self.work = here, work
         self.quotas = FakeQuotas(self.work)
-        means = Means(here.store, self.work, settings, SystemClock(), retrieval, sources)
+        means = Means(here.store, self.work, settings, SystemClock(), retrieval, sources, check)
         self.worker = PinWorker(means, self.quotas)
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -114,12 +115,13 @@ async def working(
     sources: Sources | None = None,
     work: FakeWork | None = None,
     run: bool = True,
+    check: Callable[[Cid], None] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Working]:
     """A worker, which runs unless told otherwise; `retrieval` None: over `gateways`."""
     async with fetching(data, *gateways) as here:
         found = here.fetcher if retrieval is None else retrieval(here)
-        made = Working(here, work or FakeWork(), found, sources, PinSettings(**{**QUICK, **settings}))
+        made = Working(here, work or FakeWork(), found, sources, PinSettings(**{**QUICK, **settings}), check)
         if run:
             made.go()
         try:
