@@ -62,6 +62,7 @@ class CarReader:
         self._left: int | None = None  # bytes of the CARv1 inside a CARv2; None until told, or in a CARv1
         self._is_v2 = False
         self._over = False
+        self._is_other = False  # it begins as no CAR does
         self.roots: tuple[Cid, ...] | None = None
 
     @property
@@ -101,9 +102,15 @@ class CarReader:
     def end(self) -> None:
         """Say that the stream is over. Raises BadRequest when it was cut short."""
         if self.roots is None:
+            self._refuse_other(1)
             raise _broken("it ends before its header does", self._at)
         if not self._over and (self._held or self._left):
             raise _broken("it is cut short", self._at)
+
+    def _refuse_other(self, known_bytes: int) -> None:
+        """Raise what no CAR is told to be; only with so many bytes, or it would hang on how they are cut."""
+        if self._is_other and len(self._held) >= known_bytes:
+            raise _no_car(bytes(self._held[:_SHOWN_BYTES]), self._at)
 
     def _section(self) -> tuple[int, int] | None:
         """(start, stop) of the next section's body in what is held; None when more is needed."""
@@ -134,7 +141,9 @@ class CarReader:
             raise _broken("a length is not in its shortest form", self._at)
         self._check_length(length, index)
         if self.roots is None and index < len(held) and held[index] >> 5 != _MAP:
-            raise _no_car(bytes(held[:_SHOWN_BYTES]), self._at)
+            self._is_other = True
+            self._refuse_other(_SHOWN_BYTES)
+            return None
         return (index, index + length) if len(held) >= index + length else None
 
     def _is_padding(self) -> bool:

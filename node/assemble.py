@@ -22,7 +22,7 @@ from node.delegates import Delegates
 from node.front import Front
 from node.identity import peer_id, signing_key
 from node.start import Start
-from node.uploads import PATH as UPLOADS
+from node.uploads import PATHS as UPLOADS
 from node.uploads import upload_service
 from origins.fetcher import Fetcher
 from origins.meter import OriginMeter
@@ -93,7 +93,7 @@ def assemble(start: Start) -> Appliance:
     }
     pinning = PinApi(pins, tokens, deny, delegates, clock, extras)
     uploads = upload_service(start, store, pins, tokens, deny, clock)
-    front = Front(gateway, hosts, ((PINNING, pinning), (UPLOADS, uploads)))
+    front = Front(gateway, hosts, ((PINNING, pinning), *((path, uploads) for path in UPLOADS)))
     return Appliance(store, tokens, front, gateway, pinning, fetcher)
 
 

@@ -16,19 +16,19 @@ from pinning.spool import Spools
 from pinning.upload_app import Uploads
 from runtime.clock import Clock
 
-PATH: Final = "/car"
+PATHS: Final = ("/car", "/tar")
 
 
 def upload_service(
     start: Start, store: Store, pins: Pins, tokens: TokenBook, deny: Denylist, clock: Clock
 ) -> Uploads:
-    """What answers `/car`."""
-    return Uploads(store.dag, pins, _noting(store, clock), tokens, spools_of(start), _refusing(deny), clock)
+    """What answers `/car` and `/tar`."""
+    return Uploads(store, pins, _noting(store, clock), tokens, spools_of(start), _refusing(deny), clock)
 
 
 def finisher_of(start: Start, store: Store, pins: Pins, deny: Denylist, clock: Clock) -> Finisher:
     """What ends uploads that a crash left, and sweeps abandoned ones."""
-    return Finisher(store.dag, pins, spools_of(start), _refusing(deny), _noting(store, clock))
+    return Finisher(store, pins, spools_of(start), _refusing(deny), _noting(store, clock))
 
 
 def spools_of(start: Start) -> Spools:
@@ -37,9 +37,9 @@ def spools_of(start: Start) -> Spools:
 
 
 def _noting(store: Store, clock: Clock) -> Note:
-    def note(account: str, root: Cid, size_bytes: int | None) -> None:
+    def note(form: str, account: str, root: Cid, size_bytes: int | None) -> None:
         now_s = clock.now_s()
-        origin = Origin(OriginKind.UPLOAD, "/car", account, now_s, size_bytes, now_s, now_s)
+        origin = Origin(OriginKind.UPLOAD, f"/{form}", account, now_s, size_bytes, now_s, now_s)
         store.origins.note_soon(root.multihash, origin)
 
     return note

@@ -13,14 +13,18 @@ async def step(work: Callable[_Given, _Result], *given: _Given.args, **named: _G
 
     For steps that touch what the caller closes next: a thread cannot be stopped, only waited for.
     """
-    task = asyncio.ensure_future(asyncio.to_thread(work, *given, **named))
+    return await settled(asyncio.ensure_future(asyncio.to_thread(work, *given, **named)))
+
+
+async def settled(work: "asyncio.Future[_Result]") -> _Result:
+    """What work in a thread comes to. A cancellation meanwhile is raised when it has ended."""
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    while not work.done():
         try:
-            await asyncio.wait((task,))
+            await asyncio.wait((work,))
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        task.exception()
+        work.exception()
         raise cancelled
-    return task.result()
+    return work.result()

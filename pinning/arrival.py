@@ -14,8 +14,9 @@ from runtime.errors import EdgeError
 _LOOK_BACK: int = 100
 
 
-Note: TypeAlias = Callable[[str, Cid, int | None], None]
-"""Puts on record that an account sent this root, and how many bytes its DAG has, None while some lack."""
+Note: TypeAlias = Callable[[str, str, Cid, int | None], None]
+"""Puts on record that an account sent this root (form "car" or "tar", account, root), and how many bytes its
+DAG has, None while some lack."""
 
 
 class Book(PinBook, PinWork, Protocol):
@@ -68,6 +69,8 @@ def pin_arrived(
     sender: Sender,
     roots: Sequence[Cid],
     since_ns: int | None = None,
+    *,
+    form: str = "car",
 ) -> list[Arrived]:
     """Pin each root: pinned when all of it is here, else queued for the worker to fetch the rest.
 
@@ -94,7 +97,7 @@ def pin_arrived(
             book.remove(sender.account, pin.request_id)
         raise
     for each in found:
-        note(sender.account, each.pin.wish.cid, each.pin.dag_bytes)
+        note(form, sender.account, each.pin.wish.cid, each.pin.dag_bytes)
     return found
 
 

@@ -1,4 +1,4 @@
-"""`/car/uploads`: uploads that go on where they were cut off, in the words of tus 1.0.0.
+"""`/car/uploads`, `/tar/uploads`: uploads that go on where they were cut off, in the words of tus 1.0.0.
 
 A PATCH is written to the upload's spool as it comes, each block of the CAR checked before more is taken, and
 made durable every few MiB: that much, and what is on its way, is sent again after a crash; after a
@@ -20,14 +20,16 @@ from pinning import upload_request
 from pinning.car_body import CheckRoots
 from pinning.finish import Finisher, refused
 from pinning.pouring import pour
-from pinning.receiving import Receiving
+from pinning.receiving import CarReceiving, Receiving, TarReceiving
 from pinning.spool import Spool, Spools, check_offset
 from pinning.spool_record import Record
+from pinning.tar_body import profile_of
 from pinning.upload_answer import gone_on, json_answer, tus_answer
 from runtime.clock import Clock
 from runtime.errors import BadRequest, Busy, EdgeError, TooLarge
 
-PATH: Final = "/car/uploads"
+PATHS: Final = {"/car/uploads": "car", "/tar/uploads": "tar"}
+"""Where an upload of which form is begun; once begun it is found under each."""
 LeftBytes = Callable[[Caller], int | None]
 """What an account may still bring, resumable uploads left out; None: no limit. May block."""
 _TYPE: Final = f"send Content-Type: {upload_request.OFFSET_TYPE}"
@@ -53,6 +55,7 @@ class Resumable:
 
     async def create(self, request: Request, caller: Caller, body: BodyReader) -> Answer:
         """POST: begin an upload; a body is its first bytes."""
+        form = PATHS[request.path]
         length = upload_request.length_of(request)
         named = upload_request.metadata(request)
         given = upload_request.parameters(request.query)
@@ -60,7 +63,8 @@ class Resumable:
         sender = upload_request.sender(caller, given, self._clock.now_s(), name)
         left_bytes = await step(self._left_bytes, caller)
         raw = request.fields.get("upload-metadata") or ""
-        record = Record("car", length, self._clock.now_s(), sender, metadata=raw)
+        profile = profile_of(given.get("profile")).name if form == "tar" else ""
+        record = Record(form, length, self._clock.now_s(), sender, profile, metadata=raw)
         identity = await step(self._spools.create, record, left_bytes)
         offset = 0
         if request.fields.get("content-type") == upload_request.OFFSET_TYPE:
@@ -70,7 +74,7 @@ class Resumable:
                 with contextlib.suppress(EdgeError):
                     await step(self._spools.remove, identity)
                 raise
-        fields = [("Location", f"{PATH}/{identity}"), *self._standing(identity, offset)]
+        fields = [("Location", f"{request.path}/{identity}"), *self._standing(identity, offset)]
         return tus_answer(201, fields, caller.account)
 
     async def patch(self, request: Request, identity: str, caller: Caller, body: BodyReader) -> Answer:
@@ -128,7 +132,7 @@ class Resumable:
 
     async def _write(self, spool: Spool, record: Record, body: BodyReader) -> None:
         """All of a body, as far as it comes. Nothing is lost of what came; a lie ends the upload."""
-        receiving = await step(Receiving, spool, record.length_bytes, self._check_roots)
+        receiving = await step(self._receiving, spool, record)
         try:
             try:
                 await pour(body, receiving.take)
@@ -138,6 +142,11 @@ class Resumable:
             if receiving.refusal is not None:
                 await step(self._spools.settle, spool, refused(receiving.refusal))
             raise
+
+    def _receiving(self, spool: Spool, record: Record) -> Receiving:
+        if record.form == "tar":
+            return TarReceiving(spool, record.length_bytes)
+        return CarReceiving(spool, record.length_bytes, self._check_roots)
 
     async def _finish(self, spool: Spool) -> None:
         """Import and pin; goes on to its end also when nobody waits any more."""

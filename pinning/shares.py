@@ -45,7 +45,7 @@ class Shares:
         with self._lock:
             if self._held.get(share.account, 0) + more_bytes > room_bytes:
                 raise QuotaExceeded(
-                    "the CAR is larger than what the account may still keep",
+                    "the upload is larger than what the account may still keep",
                     where=f"account {share.account}",
                     hint="remove something, or ask the operator for a larger quota",
                 )

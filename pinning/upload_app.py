@@ -1,12 +1,12 @@
-"""`POST /car` and `/car/uploads`: content that is sent here, pinned on arrival. A `net.app.App`.
+"""`/car`, `/tar`: content that is sent here, pinned on arrival. A `net.app.App`.
 
-What is asked is decided here and done in `car_body` (a CAR in one request) and `resumable` (in many).
+What is asked is decided here and done in `car_body` and `tar_body` (one request) and `resumable` (many).
 Everything needs a token with the scope `pin`.
 """
 
 from typing import Final
 
-from blockstore.dag import Dag
+from blockstore import Store
 from blockstore.presence import SureBlocks
 from net.answer import Answer, Hit
 from net.app import BodyReader
@@ -16,26 +16,28 @@ from origins.steps import step
 from pinning import upload_request
 from pinning.arrival import Book, Note, pin_arrived
 from pinning.car_body import CheckRoots, receive
-from pinning.finish import Finisher, told
+from pinning.finish import Finisher, car_json, told
 from pinning.pin import Status
-from pinning.resumable import PATH, Resumable
+from pinning.resumable import PATHS, Resumable
 from pinning.shares import Shares
 from pinning.spool import Spools
+from pinning.tar_body import TarReceiver, profile_of
 from pinning.upload_answer import error_answer, json_answer, options_answer
 from runtime.clock import Clock
 from runtime.errors import EdgeError, MethodNotAllowed, NotFound
 
 CAR: Final = "/car"
-_METHODS: Final = {CAR: "POST, OPTIONS", PATH: "POST, OPTIONS"}
+TAR: Final = "/tar"
+_METHODS: Final = dict.fromkeys((CAR, TAR, *PATHS), "POST, OPTIONS")
 _ONE: Final = "GET, HEAD, PATCH, DELETE, OPTIONS"
 
 
 class Uploads:
-    """Everything under `/car`."""
+    """Everything under `/car` and `/tar`."""
 
     def __init__(
         self,
-        dag: Dag,
+        store: Store,
         book: Book,
         note: Note,
         tokens: TokenBook,
@@ -44,12 +46,13 @@ class Uploads:
         clock: Clock,
     ) -> None:
         """`check_roots` raises what refuses a root (a denylist)."""
-        self._dag = dag
+        self._dag = store.dag
+        self._tars = TarReceiver(store)
         self._book = book
         self._note = note
         self._tokens = tokens
         self._check_roots = check_roots
-        self.finisher = Finisher(dag, book, spools, check_roots, note)
+        self.finisher = Finisher(store, book, spools, check_roots, note)
         self._resumable = Resumable(spools, self.finisher, check_roots, self._left_bytes, clock)
         self._spools, self._shares, self._clock = spools, Shares(), clock
 
@@ -72,22 +75,25 @@ class Uploads:
         try:
             return await self._answer(request, body)
         except EdgeError as error:
-            return error_answer(error, is_tus=request.path.startswith(PATH))
+            return error_answer(error, is_tus=request.path.startswith(tuple(PATHS)))
 
     async def _answer(self, request: Request, body: BodyReader) -> Answer:
         path, method = request.path, request.method
-        if path not in _METHODS and not path.startswith(PATH + "/"):
-            hint = "POST /car takes a CAR, POST /car/uploads begins one that can be resumed"
+        base, _, identity = path.rpartition("/")
+        if path not in _METHODS and base not in PATHS:
+            hint = "POST /car takes a CAR, POST /tar a TAR; /car/uploads and /tar/uploads begin one to resume"
             raise NotFound("nothing is served here", where=path[:80], hint=hint)
         known = require(caller(request, self._tokens), "pin")
         if path == CAR and method == "POST":
             return await self._car(request, known, body)
+        if path == TAR and method == "POST":
+            return await self._tar(request, known, body)
         upload_request.check_version(request)
-        if path == PATH and method == "POST":
+        if path in PATHS and method == "POST":
             return await self._resumable.create(request, known, body)
         if path in _METHODS:
             raise MethodNotAllowed(f"{method[:16]} is not done here", where=path, hint=_METHODS[path])
-        return await self._one(request, path[len(PATH) + 1 :], known, body)
+        return await self._one(request, identity, known, body)
 
     async def _one(self, request: Request, identity: str, known: Caller, body: BodyReader) -> Answer:
         """A request about one resumable upload."""
@@ -97,7 +103,7 @@ class Uploads:
             return await self._resumable.patch(request, identity, known, body)
         if request.method == "DELETE":
             return await self._resumable.cancel(identity, known)
-        raise MethodNotAllowed(f"{request.method[:16]} is not done here", where=PATH, hint=_ONE)
+        raise MethodNotAllowed(f"{request.method[:16]} is not done here", where="an upload", hint=_ONE)
 
     async def _car(self, request: Request, known: Caller, body: BodyReader) -> Answer:
         """A CAR in one body: 201 when all of it is here and pinned, 202 when the rest is to be fetched."""
@@ -107,8 +113,21 @@ class Uploads:
             roots, report = await receive(self._dag, body, self._check_roots, share.arrived)
             arrived = await step(pin_arrived, SureBlocks(self._dag), self._book, self._note, sender, roots)
         whole = all(each.pin.status is Status.PINNED for each in arrived)
-        result = told(arrived, report.blocks, report.new_blocks, report.bytes_)
-        return json_answer(201 if whole else 202, result, known.account)
+        return json_answer(201 if whole else 202, told(arrived, car_json(report)), known.account)
+
+    async def _tar(self, request: Request, known: Caller, body: BodyReader) -> Answer:
+        """A TAR in one body, pinned as one directory."""
+        given = upload_request.parameters(request.query)
+        sender = upload_request.sender(known, given, self._clock.now_s())
+        profile = profile_of(given.get("profile"))
+        room_bytes = await step(self._room_bytes, known)
+        with self._shares.hold(known.account, request.content_length or 0, room_bytes) as share:
+            root, report = await self._tars.receive(body, profile, share.arrived)
+            self._check_roots((root,))
+            arrived = await step(
+                pin_arrived, SureBlocks(self._dag), self._book, self._note, sender, (root,), form="tar"
+            )
+        return json_answer(201, told(arrived, report.as_json()), known.account)
 
     def _room_bytes(self, known: Caller) -> int | None:
         """What uploads in one request may still bring: what resumable ones were promised is theirs."""

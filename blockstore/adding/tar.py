@@ -133,6 +133,8 @@ class _Tar:
         elif member.isfile():
             self._file(archive, member, parts, attributes)
         elif member.issym():
+            if "\0" in member.linkname:
+                raise UsageError("a symlink of the TAR points at a name with a NUL", where=member.name[:200])
             self._adding.symlink(member.linkname, attributes, "/".join(parts), partial(self._put, parts))
         elif member.islnk():
             self._adding.after(partial(self._link, parts, self._parts(member.linkname)))
@@ -160,6 +162,8 @@ class _Tar:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if ".." in parts or name.startswith("/"):
             raise UsageError("a name in the TAR leads out of it", where=name[:200])
+        if "\0" in name:
+            raise UsageError("a name in the TAR holds a NUL, which no file can have", where=repr(name)[:200])
         if len(parts) > _DEPTH_MAX:
             raise UsageError(f"more than {_DEPTH_MAX} folders inside one another", where=name[:200])
         return parts

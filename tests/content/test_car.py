@@ -118,8 +118,10 @@ def test_a_length_is_bounded_before_it_is_believed(raw: bytes) -> None:
     ],
 )  # fmt: skip
 def test_headers_that_lie_are_refused(raw: bytes) -> None:
+    reader = CarReader()
     with pytest.raises(BadRequest):
-        list(CarReader().feed(raw))
+        list(reader.feed(raw))
+        reader.end()
 
 
 def test_nothing_is_no_car() -> None:
@@ -157,8 +159,10 @@ def test_zeros_may_follow_a_car_in_a_piece_and_nothing_else() -> None:
     ],
 )
 def test_what_is_something_else_is_told_from_its_first_bytes(found: bytes, told: str) -> None:
+    reader = CarReader()
     with pytest.raises(BadRequest, match="not a CAR") as refused:
-        list(CarReader().feed(found))
+        list(reader.feed(found))
+        reader.end()
     assert re.search(told, refused.value.message)
 
 

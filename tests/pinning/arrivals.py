@@ -124,9 +124,9 @@ def service(
     book = Pins(store)
     spools = Spools(folder / "uploads", keep_s)
     uploads = Uploads(
-        store.dag,
+        store,
         book,
-        lambda account, root, size_bytes: None,
+        lambda form, account, root, size_bytes: None,
         tokens,
         spools,
         check or (lambda roots: None),

@@ -21,7 +21,7 @@ def put(store: Store, data: bytes) -> Cid:
     return cid
 
 
-def ignored(account: str, root: Cid, size_bytes: int | None) -> None:
+def ignored(form: str, account: str, root: Cid, size_bytes: int | None) -> None:
     """Origins are none of this test's business."""
 
 

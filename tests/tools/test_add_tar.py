@@ -180,6 +180,11 @@ TWO = archive(file("one", b"1" * 600), file("two", b"2"))
 REFUSED: dict[str, tuple[bytes, str]] = {
     "a name that leads out": (archive(file("a/../../x", b"x")), "leads out"),
     "an absolute name": (archive(file("/etc/x", b"x")), "leads out"),
+    "a name that holds a NUL": (archive(file("x", b"x", pax_headers={"path": "a\0b"})), "NUL"),
+    "a symlink to a NUL": (
+        archive(special("x", tarfile.SYMTYPE, "y", pax_headers={"linkpath": "a\0b"})),
+        "NUL",
+    ),
     "a hard link that leads out": (archive(special("x", tarfile.LNKTYPE, "../x")), "leads out"),
     "a hard link to nothing": (archive(special("x", tarfile.LNKTYPE, "y")), "hard link"),
     "a hard link to what comes later": (
