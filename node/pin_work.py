@@ -1,6 +1,8 @@
 """The pin worker of a node, joined with what it needs: pins, quotas of tokens, and where content is from."""
 
 import asyncio
+import contextlib
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +19,13 @@ from node.assemble import fetcher_of
 from node.start import Start
 from pinning.attempt import Means
 from pinning.fetch_ports import Quota
+from pinning.meter import PinMeter
 from pinning.pins import Pins
 from pinning.worker import PinWorker
 from runtime.clock import Clock, SystemClock
+from runtime.errors import EdgeError
+
+log = logging.getLogger("fleek.pinning")
 
 # Steps of walks, and waits for commits: the latter would starve the former on one thread a core
 _THREADS: Final = 32
@@ -27,6 +33,8 @@ _THREADS: Final = 32
 _QUOTA_S: Final = 5.0
 # What came under a denied path is known by its own name after this
 _LOOK_AGAIN_S: Final = 1.0
+_TOTALS_S: Final = 10.0
+_REST: Final = 200
 _MAY_PIN: Final = frozenset(("pin", "admin"))
 
 
@@ -76,6 +84,20 @@ def _checking(start: Start, store: Store, clock: Clock) -> Callable[[Cid], None]
     return check
 
 
+async def _tell_totals(pins: Pins, meter: PinMeter, clock: Clock, stopping: asyncio.Event) -> None:
+    """Keep the gauges of pins near the truth, for a two-hundredth of a core at most."""
+    while not stopping.is_set():
+        began_s = clock.tick_s()
+        try:
+            meter.totals(await asyncio.to_thread(pins.totals))
+        except EdgeError as error:
+            log.warning("pins cannot be counted: %s (%s)", error.message, error.where)
+        rest_s = max(_TOTALS_S, _REST * (clock.tick_s() - began_s))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(rest_s):
+                await stopping.wait()
+
+
 async def work_on_pins(start: Start, store: Store, stopping: asyncio.Event) -> None:
     """Bring here what is pinned, until told to stop. Offline, only what is here completes a pin."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "pins"))
@@ -89,8 +111,10 @@ async def work_on_pins(start: Start, store: Store, stopping: asyncio.Event) -> N
     sources = None if fetcher is None else fetcher.refetch
     check = _checking(start, store, clock)
     means = Means(store, pins, start.pinning, clock, fetcher, sources, check)
+    meter = PinMeter(store.board.slot(start.slot))
+    worker = PinWorker(means, TokenQuotas(tokens, pins, clock), meter=meter)
     try:
-        await PinWorker(means, TokenQuotas(tokens, pins, clock)).run(stopping)
+        await asyncio.gather(worker.run(stopping), _tell_totals(pins, meter, clock, stopping))
     finally:
         if fetcher is not None:
             await fetcher.close()

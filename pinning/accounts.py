@@ -67,6 +67,16 @@ class Accounts:
         next_ordinal, bytes_ = _ACCOUNT.unpack_from(body)
         return Account(number, body[_ACCOUNT.size :].decode(), next_ordinal, bytes_)
 
+    def some(self, txn: Txn, above: int, limit: int) -> list[Account]:
+        """Accounts with the lowest numbers above `above`, at most `limit`. About 5 us each."""
+        cursor = txn.cursor(self._table)
+        found: list[Account] = []
+        more = cursor.set_range(_NUMBERS + _NUMBER.pack(min(above + 1, _NUMBER_MAX)))
+        while more and len(found) < limit and (key := cursor.key()).startswith(_NUMBERS):
+            found.append(self.get(txn, int(_NUMBER.unpack(key[1:])[0])))
+            more = cursor.next()
+        return found
+
     def find(self, txn: Txn, name: str) -> Account:
         """The account of that name; one not on record yet has the number it would get."""
         number = self.number(txn, name)

@@ -274,6 +274,20 @@ class Pins:
             pins = {status: count(txn, who.number, status, 0, who.next_ordinal) for status in Status}
             return PinUsage(pins, self._used_bytes(txn, who))
 
+    def totals(self) -> PinUsage:
+        """What all accounts have together; no snapshot between pages. About 20 us an account."""
+        pins, bytes_, above = dict.fromkeys(Status, 0), 0, 0
+        while True:
+            with self._index.reading() as txn:
+                page = self.table.accounts.some(txn, above, STREAM_PAGE)
+                for who in page:
+                    bytes_ += who.bytes_
+                    for status in Status:
+                        pins[status] += self.table.statuses.total(txn, who.number, status)
+            if not page:
+                return PinUsage(pins, bytes_)
+            above = page[-1].number
+
     # The worker's side
 
     def due(self, now_s: float, limit: int, busy: Sequence[str] = ()) -> list[Pin]:

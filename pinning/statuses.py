@@ -59,6 +59,17 @@ class Statuses:
             self._count_below(txn, account, status, low) if low else 0
         )
 
+    def total(self, txn: Txn, account: int, status: Status) -> int:
+        """How many pins of an account have the status. A row for 16 Mi ordinals: 3 us."""
+        prefix, total = _prefix(account, status, _COUNTED[-1]), 0
+        cursor = txn.cursor(self._table)
+        if cursor.set_range(prefix):
+            for key, value in cursor.iternext():
+                if not key.startswith(prefix):
+                    break
+                total += _count_row(key, value)
+        return total
+
     def _count_below(self, txn: Txn, account: int, status: Status, ordinal: int) -> int:
         total = 0
         start = 0  # ordinals below it are counted

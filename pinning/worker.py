@@ -23,6 +23,7 @@ from typing import Final
 from blockstore.presence import present
 from pinning.attempt import Attempt, Means, Whole
 from pinning.fetch_ports import Quotas
+from pinning.meter import PinMeter
 from pinning.pin import Pin
 from pinning.ports import End
 from pinning.reasons import OFFLINE, explain, given_up, is_final, waiting
@@ -58,8 +59,15 @@ class _AtWork:
 class PinWorker:
     """The worker of one node."""
 
-    def __init__(self, means: Means, quotas: Quotas, chance: Callable[[], float] = random.random) -> None:
-        """`chance`: a number in [0, 1), for the jitter between tries."""
+    def __init__(
+        self,
+        means: Means,
+        quotas: Quotas,
+        chance: Callable[[], float] = random.random,
+        meter: PinMeter | None = None,
+    ) -> None:
+        """`chance`: a number in [0, 1), for the jitter between tries; `meter`: is told how they end."""
+        self._meter = meter
         self._means, self._quotas, self._chance = means, quotas, chance
         self._work, self._settings, self._clock = means.work, means.settings, means.clock
         self._at_work: dict[str, _AtWork] = {}
@@ -112,7 +120,8 @@ class PinWorker:
             most = max(limit, _OFFLINE_AT_ONCE) if is_offline else limit
             due = await asyncio.to_thread(self._work.due, self._clock.now_s(), most, tuple(self._at_work))
             if is_offline:
-                due = await asyncio.to_thread(self._here_at_all, due)
+                due, ends = await asyncio.to_thread(self._here_at_all, due)
+                self._count_ends(ends)
         except EdgeError as error:
             log.warning("pins wait: %s (%s)", error.message, error.where)
             return
@@ -122,8 +131,8 @@ class PinWorker:
         if due and len(self._at_work) >= self._settings.at_once:
             self._make_room(due)
 
-    def _here_at_all(self, due: list[Pin]) -> list[Pin]:
-        """Those of which the root is here; offline the tries of all others end here, in one commit."""
+    def _here_at_all(self, due: list[Pin]) -> tuple[list[Pin], list[End]]:
+        """Those of which the root is here; offline the tries of all others end so, in one commit."""
         here, ends = [], []
         for pin in due:
             if pin.wish.cid.is_identity or present(self._means.store, pin.wish.cid) is not None:
@@ -132,7 +141,7 @@ class PinWorker:
                 ends.append(self._end(pin, NotFound(OFFLINE, where=pin.wish.cid.text())))
         if ends:
             self._work.ended(ends)
-        return here
+        return here, ends
 
     def _next(self, due: list[Pin]) -> Pin | None:
         """The pin to begin: of who has fewest at work, then of who has waited longest for a turn."""
@@ -202,6 +211,8 @@ class PinWorker:
             else:
                 if whole is not None:
                     await self._did(begun, attempt, whole)
+                elif self._meter is not None:
+                    self._meter.ended("gone")
         except EdgeError as error:  # the store takes no change now: the pin is due again, not at once
             log.warning("the pin %s is tried again: %s (%s)", pin.request_id, error.message, error.where)
             await asyncio.sleep(self._settings.retry_s)
@@ -209,14 +220,25 @@ class PinWorker:
     async def _did(self, pin: Pin, attempt: Attempt, whole: Whole) -> None:
         limit_bytes = attempt.quota.limit_bytes
         try:
-            await asyncio.to_thread(
+            was_there = await asyncio.to_thread(
                 self._work.pinned, pin.request_id, whole.dag_bytes, whole.raw_bytes, quota_bytes=limit_bytes
             )
         except QuotaExceeded as error:
             await self._did_not(pin, error)
+            return
+        if self._meter is not None:
+            self._meter.ended("pinned" if was_there else "gone")
 
     async def _did_not(self, pin: Pin, error: EdgeError) -> None:
-        await asyncio.to_thread(self._work.ended, [self._end(pin, error)])
+        ends = [self._end(pin, error)]
+        await asyncio.to_thread(self._work.ended, ends)
+        self._count_ends(ends)
+
+    def _count_ends(self, ends: list[End]) -> None:
+        if self._meter is not None:
+            failed = sum(1 for _, _, next_try_s in ends if next_try_s is None)
+            self._meter.ended("failed", failed)
+            self._meter.ended("again", len(ends) - failed)
 
     def _end(self, pin: Pin, error: EdgeError) -> End:
         """What becomes of a pin after a try that ended so."""

@@ -42,6 +42,9 @@ KINDS: Final = ("blob", "proof", "upload", "page", "error", "other")
 # What other nodes are asked for, and why an answer was none.
 ORIGIN_REQUESTS: Final = ("block", "car", "bytes", "providers", "record")
 ORIGIN_FAILURES: Final = ("not_found", "unreachable", "timeout", "lied", "too_large", "refused")
+# How a try for a pin ended, and where pins stand, in the words of the Pinning Service API.
+PIN_OUTCOMES: Final = ("pinned", "again", "failed", "gone")
+PIN_STATUSES: Final = ("queued", "pinning", "pinned", "failed")
 PHASES: Final = ("tls_handshake", "header", "body", "answer", "write", "keep_alive")
 
 FAMILIES: Final = (
@@ -89,6 +92,22 @@ FAMILIES: Final = (
     Family("fleek_origin_bytes_total", "Bytes of content received from other nodes."),
     Family("fleek_origin_demotions_total", "Times a source was left alone for a while: it failed or lied."),
     Family("fleek_origin_requests_open", "Requests for content to other nodes under way now.", "gauge"),
+    Family(
+        "fleek_pin_attempts_total",
+        "Tries to have all of a pin here, by how they ended; gone: the pin was removed meanwhile.",
+        series=tuple((("outcome", outcome),) for outcome in PIN_OUTCOMES),
+    ),
+    Family(
+        "fleek_pins",
+        "Pins of all accounts by status, counted now and again.",
+        "gauge",
+        series=tuple((("status", status),) for status in PIN_STATUSES),
+    ),
+    Family(
+        "fleek_pinned_bytes",
+        "Bytes that accounts have pinned; a root counts once an account.",
+        "gauge",
+    ),
 )
 
 

@@ -51,6 +51,10 @@ def test_a_pin_is_brought_here_by_the_keeper_and_served(tmp_path: Path) -> None:
             assert time.monotonic() - started_s < PATIENCE_S
             assert pin.dag_bytes == sum(len(block.data) for block in HELD.values())
             assert pin.raw_bytes == 900_000
+            text = node.get("/metrics", which="admin").body.decode()
+            assert 'fleek_pin_attempts_total{outcome="pinned"} 1' in text
+            assert 'fleek_pins{status="queued"} ' in text
+            assert "alice" not in text
             store.sweep()
             source.held.clear()
             reply = node.get(f"/ipfs/{ROOT}/file%201")

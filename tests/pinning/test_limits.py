@@ -8,7 +8,7 @@ import pytest
 from blockstore import Store
 from pinning.accounts import Tally
 from pinning.limits import PinLimits
-from pinning.pin import Wish
+from pinning.pin import Status, Wish
 from pinning.pins import Pins
 from runtime.errors import QuotaExceeded
 from tests.pinning.book_contract import cid, named
@@ -96,3 +96,18 @@ def test_what_a_store_of_before_has_is_counted_once(tmp_path: Path, clock: HandC
             pins.add("a", named(401))
         pins.remove("a", made[0].request_id)
         assert tally(pins, store) == Tally(291, 300)
+
+
+def test_totals_are_those_of_all_accounts(store: Store) -> None:
+    pins = Pins(store)
+    for number in range(70):
+        made = pins.add(f"account {number}", named(number))
+        pins.add(f"account {number}", named(1000 + number))
+        if number % 2:
+            pins.begin(made.request_id)
+            pins.pinned(made.request_id, 10, 10)
+    found = pins.totals()
+    assert found.pins == {
+        Status.QUEUED: 105, Status.PINNING: 0, Status.PINNED: 35, Status.FAILED: 0
+    }  # fmt: skip
+    assert found.bytes_ == 350

@@ -303,6 +303,8 @@ class PinsMachine(RuleBasedStateMachine):
                 tally = self.pins.table.tally(txn, self.pins.table.accounts.find(txn, account))
                 waiting = sum(pin.status in OPEN for pin in known)
                 assert (tally.open, tally.pins) == (waiting, len(known))
+            everybody = self.pins.totals()
+            assert sum(everybody.pins.values()) >= len(self.everything)
             rows = [each.account for _, each in self.store.origins.all()]
             for account in self.pins_by_account:
                 tally = self.pins.table.tally(txn, self.pins.table.accounts.find(txn, account))

@@ -12,9 +12,12 @@ from content import dag_cbor
 from content.block import Block
 from content.cid import DAG_CBOR, RAW, Cid
 from origins import trustless
+from pinning.meter import PinMeter
 from pinning.pin import Status, Wish
 from pinning.walk import Walk
+from runtime.board import SLOT_WORDS
 from runtime.errors import Blocked, NotFound
+from runtime.metrics import word
 from tests.gateway.dags import Dags
 from tests.origins.fetching import Fetching, run
 from tests.origins.trustless_source import Asked, Response, Source, serving
@@ -590,5 +593,21 @@ def test_what_is_denied_below_a_root_ends_the_pin(tmp_path: Path) -> None:
             (alone,) = await here.ended(here.add(denied))
             assert alone.status is Status.FAILED
             assert len(source.asked) == asked, "it is not fetched"
+
+    run(test())
+
+
+def test_how_tries_end_is_counted(tmp_path: Path) -> None:
+    words = memoryview(bytearray(8 * SLOT_WORDS)).cast("Q")
+
+    def count(outcome: str) -> int:
+        return int(words[word("fleek_pin_attempts_total", ("outcome", outcome))])
+
+    async def test() -> None:
+        async with serving(Source(dict(HELD))) as source, working(tmp_path / "d", source, run=False) as here:
+            here.worker._meter = PinMeter(words)
+            here.go()
+            await here.ended(here.add(ROOT), here.add(NOBODY.cid))
+            assert [count(each) for each in ("pinned", "again", "failed", "gone")] == [1, 2, 1, 0]
 
     run(test())
