@@ -10,8 +10,8 @@ Invariants
  1. Nothing enters the store that did not match its name.
  2. Every address is dialled through the guard, whoever named it, and networks that the operator allows only
     where the operator named it. Files are read only where the operator named them.
- 3. One fetch of a name from the same places at a time over all processes, not too many at once, of one
-    account fewer. It ends when nobody waits for it any more.
+ 3. One fetch of a name from the same places at a time over all processes, not too many at once, for one
+    account, or from what one named, fewer. It ends when nobody waits for it any more.
  4. What a place may send is bounded before it is asked: bytes are on the disk before they are verified.
  5. What was cut off an address because it may be a secret is used to dial, and never logged or kept.
 """
@@ -121,7 +121,19 @@ class Refetch:
         the same. Raises NotFound (nobody is known who has it), Unverified (only lies came, or too much),
         Unreachable, StoreFull.
         """
-        places = self._of(cid, origins, account)
+        problem: EdgeError | None = None
+        for whose, places in _parted(self._of(cid, origins, account), account):
+            try:
+                await self._fetch_in_turn(cid, places, whose, most_bytes)
+                return
+            except (NotFound, Unreachable, Unverified, SourceTimeout) as error:
+                problem = error if problem is None else _worse(problem, error)
+        assert problem is not None, "there is a part, be it empty"
+        raise problem
+
+    async def _fetch_in_turn(
+        self, cid: Cid, places: Sequence[_Place], account: str, most_bytes: int | None
+    ) -> None:
         asked = _asked(cid.multihash, cid.codec.to_bytes(8), str(most_bytes).encode(), places=places)
         await self._once.awaited(
             asked,
@@ -133,8 +145,12 @@ class Refetch:
     async def blob(self, root: bytes) -> None:
         """Bring a blob back whole, by its hash or as the file it is. Raises as `fetch`."""
         name = blob_name(root)
+        whose = next((each.account for each in self._recorded(name)), OPERATOR)
         await self._once.awaited(
-            b"blob " + root, lambda: self._is_whole(root), lambda: self._fetch_blob(root, name)
+            b"blob " + root,
+            lambda: self._is_whole(root),
+            lambda: self._fetch_blob(root, name),
+            self._turn_of(whose),
         )
 
     def knows(self, name: bytes) -> bool:
@@ -144,7 +160,10 @@ class Refetch:
     # One name
 
     def _turn_of(self, account: str) -> AbstractAsyncContextManager[None]:
-        """What is held while something is fetched for an account; nothing for readers and the operator."""
+        """What is held while something is fetched for an account, or for a reader from places it named.
+
+        Nothing for what the operator named.
+        """
         if account == OPERATOR:
             return nullcontext()
         return self._turns.setdefault(account, asyncio.Semaphore(_TURNS_OF_ACCOUNT))
@@ -316,6 +335,18 @@ def _most(origin: Origin, room_bytes: int | None = None) -> int:
     if room_bytes is not None:
         return min(BYTES_MAX, room_bytes)
     return BYTES_MAX if origin.account == OPERATOR or origin.has_worked else _UNPROVEN_BYTES_MAX
+
+
+def _parted(places: Sequence[_Place], account: str) -> list[tuple[str, list[_Place]]]:
+    """Whose turn is held while which places are asked: an account's own for all, for a reader those who named
+    them. So slow places that one account named do not take every turn of readers.
+    """
+    if account != OPERATOR or not places:
+        return [(account, list(places))]
+    parts: dict[str, list[_Place]] = {}
+    for each in places:
+        parts.setdefault(each.origin.account, []).append(each)
+    return list(parts.items())
 
 
 def _asked(*what: bytes, places: Sequence[_Place]) -> bytes:

@@ -111,6 +111,27 @@ def test_slow_places_of_one_account_leave_turns_to_others(store: Store) -> None:
     asyncio.run(run())
 
 
+def test_slow_places_of_one_account_leave_turns_to_readers_of_others(store: Store) -> None:
+    """Readers heal from what accounts named: mallory's places take two of the four turns, and no more."""
+    blocks = [Block.sealed(DAG_CBOR, bytes((0x18, 24 + number))) for number in range(6)]
+
+    async def run() -> None:
+        held: dict[str, bytes | Held] = {f"/{number}": QUIET for number in range(5)}
+        async with refetching(store, {**held, "/5": blocks[5].data}) as (refetch, server, _):
+            for number, block in enumerate(blocks):
+                whose = "alice" if number == 5 else "mallory"
+                note(store, block.cid.multihash, http(f"{server.url}/{number}", account=whose))
+            work = [asyncio.create_task(refetch.fetch(block.cid)) for block in blocks[:5]]
+            await until(lambda: len(server.asked) == 2)
+            await refetch.fetch(blocks[5].cid)
+            assert server.asked[2:] == ["/5"]
+            for each in work:
+                each.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_own_places_are_asked_while_another_asks_theirs(store: Store) -> None:
     async def run() -> None:
         async with refetching(store, {"/slow": QUIET, "/big": BIG}) as (refetch, server, _):
