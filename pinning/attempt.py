@@ -68,6 +68,7 @@ class Attempt:
     def __init__(self, means: Means, pin: Pin, quotas: Quotas) -> None:
         self._means, self._pin, self._quotas = means, pin, quotas
         self.quota = Quota()
+        self._room_bytes: int | None = None  # for this pin; None: no limit
         self._also = gateways_of(pin.wish.origins)
         self._noted_s = means.clock.tick_s()
         self._interval_s = _PROGRESS_S
@@ -90,6 +91,8 @@ class Attempt:
         """
         means, root = self._means, self._pin.wish.cid
         self.quota = await step(self._quotas.of, self._pin.account)
+        if self.quota.limit_bytes is not None and not await step(means.work.is_counted, self._pin.request_id):
+            self._room_bytes = self.quota.room_bytes
         cursor = await asyncio.to_thread(means.work.cursor, self._pin.request_id)
         for _ in range(_WALKS_MAX):
             began_s = means.clock.tick_s()
@@ -134,7 +137,7 @@ class Attempt:
             await asyncio.gather(*running.values(), return_exceptions=True)
 
     def _check_room(self, here: HereWalk) -> None:
-        room = self.quota.room_bytes
+        room = self._room_bytes
         if room is not None and here.walk.bytes_ > room:
             raise QuotaExceeded(
                 f"it is larger than the account's quota leaves room for: {room:,} bytes of"
@@ -214,7 +217,7 @@ class Attempt:
                     self._pin.wish.cid,
                     self._pin.wish.origins,
                     account=self._pin.account,
-                    most_bytes=self.quota.room_bytes,
+                    most_bytes=self._room_bytes,
                 )
                 self._origins_gave += 1
             except EdgeError as error:

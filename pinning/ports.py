@@ -62,6 +62,10 @@ class PinWork(Protocol):
         """A number that is another one after pins were accepted, replaced or removed; 3 us. Any process."""
         ...
 
+    def is_counted(self, request_id: str) -> bool:
+        """Whether the account has this root pinned already, so that its bytes count no more."""
+        ...
+
     def begin(self, request_id: str) -> Pin | None:
         """Mark as pinning; None when it was removed meanwhile."""
         ...

@@ -60,6 +60,14 @@ class FakeWork:
         """A counter."""
         return self._changes
 
+    def is_counted(self, request_id: str) -> bool:
+        """Another pin of it is pinned."""
+        pin = self.pins.get(request_id)
+        return pin is not None and any(
+            (each.account, each.wish.cid, each.status) == (pin.account, pin.wish.cid, Status.PINNED)
+            for each in self.pins.values()
+        )
+
     def begin(self, request_id: str) -> Pin | None:
         """Mark as pinning."""
         pin = self._change(request_id, status=Status.PINNING)
@@ -86,7 +94,8 @@ class FakeWork:
         pin = self.pins.get(request_id)
         if pin is None:
             return False
-        used = self.used_bytes.get(pin.account, 0) + dag_bytes
+        more = 0 if self.is_counted(request_id) else dag_bytes
+        used = self.used_bytes.get(pin.account, 0) + more
         if quota_bytes is not None and used > quota_bytes:
             raise QuotaExceeded("the quota of the account does not cover it")
         self.used_bytes[pin.account] = used

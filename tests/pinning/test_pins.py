@@ -314,6 +314,16 @@ def test_a_batch_is_bounded_and_all_or_nothing(pins: Pins) -> None:
     assert pins.page("a", Filter(), 1).count == 0
 
 
+def test_a_root_counts_from_the_first_pin_that_has_it(pins: Pins) -> None:
+    first, again, others = pins.add("a", named(1)), pins.add("a", named(1)), pins.add("b", named(1))
+    assert not pins.is_counted(first.request_id)
+    pins.begin(first.request_id)
+    pins.pinned(first.request_id, 10, 10)
+    assert pins.is_counted(again.request_id)
+    assert not pins.is_counted(others.request_id)
+    assert not pins.is_counted("0" * 32)
+
+
 @pytest.mark.parametrize("limit", [0, -1, 1001])
 def test_a_page_is_bounded(pins: Pins, limit: int) -> None:
     with pytest.raises(BadRequest):

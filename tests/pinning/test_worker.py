@@ -611,3 +611,13 @@ def test_how_tries_end_is_counted(tmp_path: Path) -> None:
             assert [count(each) for each in ("pinned", "again", "failed", "gone")] == [1, 2, 1, 0]
 
     run(test())
+
+
+def test_a_root_that_the_account_has_pinned_already_takes_nothing_of_its_quota(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(Source(dict(HELD))) as source, working(tmp_path / "d", source) as here:
+            here.quotas.limits["alice"] = DAG_BYTES + 1
+            first, again = here.add(ROOT), here.add(ROOT, name="again")
+            assert {pin.status for pin in await here.ended(first, again)} == {Status.PINNED}
+
+    run(test())
