@@ -5,13 +5,22 @@ from typing import Final
 
 from blockstore import RootKind, Store
 from blockstore.dag_removal import spellings
-from content.cid import Cid
+from content.cid import DAG_PB, RAW, Cid
 from durable import Txn
 from pinning.pin import Status
 from pinning.table import PinTable, whole
 
 _AT_ONCE: Final = 256  # some 20 ms of the write lock
 REMOVED: Final = "the operator of this node removed the content; pin it again to have it fetched"
+
+
+def fail_pins_of_blob(store: Store, root: bytes) -> int:
+    """As `fail_pins_of`, of every file or block that is the whole of a blob."""
+    return sum(
+        fail_pins_of(store, Cid.v1(codec, name))
+        for name in store.dag.whole_names(root)
+        for codec in (RAW, DAG_PB)
+    )
 
 
 def fail_pins_of(store: Store, cid: Cid) -> int:

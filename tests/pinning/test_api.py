@@ -11,6 +11,7 @@ from blockstore import Store
 from net.answer import Answer
 from net.bearer import Caller
 from pinning import api as api_module
+from pinning.limits import PinLimits
 from pinning.pin import Filter, Page, Pin, Wish
 from pinning.pins import Pins
 from runtime.errors import NotFound, StoreFull
@@ -337,5 +338,17 @@ def test_lists_do_not_wait_for_extras(pins: Pins) -> None:
             finally:
                 let.set()
             assert {(await each)[0] for each in waiting} == {200}
+
+    run(main())
+
+
+def test_an_account_at_its_limit_is_told_so_in_the_schema(store: Store) -> None:
+    async def main() -> None:
+        async with service(Pins(store, PinLimits(open_max=1, pins_max=2))) as api:
+            await api.add("one")
+            status, told = await api.ask("POST", pin={"cid": cid_of("two").text()})
+            assert (status, told["error"]["reason"]) == (409, "INSUFFICIENT_FUNDS")
+            assert "at most 1" in told["error"]["details"]
+            await api.add("two", token="other")
 
     run(main())

@@ -10,6 +10,9 @@ from content import car, dag_pb
 from content.block import Block
 from content.cid import DAG_PB, RAW, Cid
 from content.unixfs.message import Kind, Message, encode
+from pinning.losing import REMOVED
+from pinning.pin import Status, Wish
+from pinning.pins import Pins
 from tests.tools import trees
 from tests.tools.conftest import Edge
 
@@ -132,11 +135,15 @@ def test_rm_of_a_dag_that_an_account_keeps_is_refused_with_5_unless_forced(
     cid = _add(edge, _folder(tmp_path, "f", ("a", b"a")))
     with Store.open(data) as store:
         store.dag.pin(Cid.parse(cid), Root.account("studio"))
+        pin = Pins(store).add("ada", Wish(Cid.parse(cid)))
     refused = edge("rm", cid, "--json")
     assert (refused.code, refused.error["kind"]) == (5, "conflict")
     assert edge("cat", f"{cid}/a").out == b"a"
     assert edge("rm", cid, "--force").code == 0
     assert edge("cat", f"{cid}/a").code == 3
+    with Store.open(data) as store:
+        told = Pins(store).get("ada", pin.request_id)
+        assert (told.status, told.details) == (Status.FAILED, REMOVED)
 
 
 def test_a_blob_that_was_put_outlives_the_file_that_lies_in_it(edge: Edge, tmp_path: Path) -> None:

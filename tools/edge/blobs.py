@@ -9,7 +9,7 @@ from blockstore import BlobStat, Store
 from blockstore.dag_removal import remove
 from content import names
 from content.block import BlockMissing
-from pinning.losing import fail_pins_of
+from pinning.losing import fail_pins_of, fail_pins_of_blob
 from runtime.errors import NotFound, Unverified
 from tools.edge.blob_record import blob_record, damage_record, show_fields
 from tools.edge.dag_care import dag_record, verified_dag
@@ -98,6 +98,8 @@ def rm(invocation: Invocation, things_: tuple[Named, ...], force: bool) -> None:
                 kept = f"  {done.kept} blocks kept: other DAGs need them" if done.kept else ""
                 invocation.out.record(record, f"{cid}{kept}", flush=True)
             else:
+                if force:
+                    fail_pins_of_blob(store, thing)
                 store.rm(thing, force=force)
                 name = names.hex(thing)
                 invocation.out.record({"blake3": name, "removed": True}, name, flush=True)
