@@ -173,8 +173,9 @@ def test_a_flipped_bit_in_any_stored_value_is_found_before_a_byte_of_it_leaves(
             root = owner(store, table, key)
             size = sizes[root]
             data_bytes = len(value) if table == "extent" else 0
-            if table == "bulk" and not stored.lies_apart(value, min(size, 262_144)):
-                data_bytes = min(262_144, max(0, len(value) - 24))
+            if table == "bulk":
+                held_bytes = min(262_144, size - int.from_bytes(key[8:], "big") * 262_144)
+                data_bytes = 0 if stored.lies_apart(value, held_bytes) else held_bytes
             places = {"anywhere": rng.randrange(len(value) * 8)}
             if data_bytes:
                 places["data"] = rng.randrange(min(data_bytes, size) * 8)
