@@ -8,6 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -172,3 +175,11 @@ def ask(
     session.request(method, path, body=body, headers=headers or {})
     response = session.getresponse()
     return Reply(response.status, response.headers, response.read())
+
+
+def eventually(what: Callable[[], bool], within_s: float = 60.0) -> None:
+    """Look until it holds: what another process does has no event here that could be waited for."""
+    pause, stop_s = threading.Event(), time.monotonic() + within_s
+    while not what():
+        assert time.monotonic() < stop_s, f"it did not come true in {within_s:.0f} s"
+        pause.wait(0.02)

@@ -5,8 +5,7 @@ import http.client
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from blockstore import Store
 from content import multibase, multihash, names
 from content.cid import DAG_PB, LIBP2P_KEY, RAW, Cid
-from tests.appliance import Node, ask, edge
+from tests.appliance import Node, ask, edge, eventually
 from tests.gateway.cases import Case, car_of, check_all
 from tests.gateway.dags import FRAMED, Dags
 from tests.gateway.shared_node import Key
@@ -260,14 +259,6 @@ def test_denied_names_lead_nowhere_also_through_others(denied: Denied) -> None:
     assert KEYS["denied"].name.codec == LIBP2P_KEY
 
 
-def soon(what: Callable[[], bool]) -> None:
-    """Poll: content that arrives has no event that a client could wait for."""
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen within a minute"
-        time.sleep(0.05)
-
-
 def test_content_that_comes_later_is_denied_by_its_other_names_too(tmp_path: Path) -> None:
     """A path and a CID are denied before anything of them is here; memoised answers must not go on."""
     dags, data = Dags(), tmp_path / "data"
@@ -288,7 +279,7 @@ def test_content_that_comes_later_is_denied_by_its_other_names_too(tmp_path: Pat
         assert edge(data, "dag", "import", str(everything)).returncode == 0
         for session in sessions:
             for target in targets:
-                soon(lambda session=session, target=target: ask(session, "GET", target).status == 410)  # type: ignore[misc]
+                eventually(lambda session=session, target=target: ask(session, "GET", target).status == 410)  # type: ignore[misc]
             session.close()
 
 
@@ -302,8 +293,8 @@ def test_a_reload_puts_a_new_rule_in_force_on_every_worker(tmp_path: Path) -> No
             assert node.get(f"/ipfs/{cid}").status == 200
         rules.write_text(f"/ipfs/{cid}\n")
         os.kill(node.process.pid, signal.SIGHUP)
-        soon(lambda: all(node.get(f"/ipfs/{cid}").status == 410 for _ in range(20)))
+        eventually(lambda: all(node.get(f"/ipfs/{cid}").status == 410 for _ in range(20)))
         rules.write_text("<html>not a list</html>\n")
         os.kill(node.process.pid, signal.SIGHUP)
-        soon(lambda: b"did not come up" in node.log.read_bytes())
+        eventually(lambda: b"did not come up" in node.log.read_bytes())
         assert node.get(f"/ipfs/{cid}").status == 410, "a list that is none changes nothing"

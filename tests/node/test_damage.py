@@ -3,6 +3,7 @@
 import http.client
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,11 +44,18 @@ def flip_in(path: Path, needle: bytes) -> bool:
     return found
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[tuple[Node, dict[bytes, str]]]:
-    data = tmp_path / "data"
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bytes, str]]:
+    """A data folder with everything in it, to be copied."""
+    data = tmp_path_factory.mktemp("filled") / "data"
     everything = (CONTENT, IN_EXTENT, OTHER)
-    paths = {each: f"/blake3/{edge_json(data, 'put', '-', stdin=each)['blake3']}" for each in everything}
+    return data, {each: f"/blake3/{edge_json(data, 'put', '-', stdin=each)['blake3']}" for each in everything}
+
+
+@pytest.fixture
+def node(tmp_path: Path, filled: tuple[Path, dict[bytes, str]]) -> Iterator[tuple[Node, dict[bytes, str]]]:
+    data, paths = tmp_path / "data", filled[1]
+    shutil.copytree(filled[0], data)
     with Node(data, "--workers", "1") as running:
         yield running, paths
 

@@ -6,23 +6,11 @@ import select
 import signal
 import socket
 import subprocess
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.appliance import COMMAND, Node, ask, children_of, edge, edge_json
-
-
-def eventually(what: Callable[[], bool], within_s: float = 20.0) -> None:
-    """Wait on a condition with a deadline."""
-    pause = threading.Event()
-    for _ in range(int(within_s / 0.02)):
-        if what():
-            return
-        pause.wait(0.02)
-    raise AssertionError("did not come true in time")
+from tests.appliance import COMMAND, Node, ask, children_of, edge, edge_json, eventually
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 import blake3
@@ -46,6 +47,7 @@ def whole_dag(key: tuple[str, str]) -> bytes:
     return car_of((cid,), ordered)
 
 
+@cache
 def piece_path(key: tuple[str, str]) -> str:
     hasher = PieceHasher()
     hasher.update(whole_dag(key))

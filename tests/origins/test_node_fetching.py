@@ -12,7 +12,7 @@ import pytest
 
 from content.block import Block
 from content.cid import RAW
-from tests.appliance import Node
+from tests.appliance import Node, eventually
 from tests.origins.test_fetching import LOOPBACK, node_with
 from tests.origins.trustless_source import Asked, Response, Source, file_blocks, in_a_thread
 
@@ -35,13 +35,6 @@ def stalls_at(at: int) -> Callable[[Source, Asked], Response]:
         return answer
 
     return behave
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Poll until it holds; the test's own time limit bounds it."""
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.02)
 
 
 def test_fifty_clients_of_two_workers_cost_each_window_once(tmp_path: Path) -> None:
@@ -90,7 +83,7 @@ def test_a_slow_client_is_not_cut_off_when_the_file_becomes_one_blob(tmp_path: P
         response = session.getresponse()
         found = response.read(65536)
         assert node.get(f"/ipfs/{ROOT}").body == BIG
-        wait_for(lambda: "X-Fleek-Blake3" in node.request("HEAD", f"/ipfs/{ROOT}").headers)
+        eventually(lambda: "X-Fleek-Blake3" in node.request("HEAD", f"/ipfs/{ROOT}").headers)
         found += response.read()
         assert found == BIG
         session.close()
@@ -113,7 +106,7 @@ def test_the_death_of_a_worker_frees_what_it_was_fetching(tmp_path: Path) -> Non
     ):
         session = node.session()
         session.request("GET", f"/ipfs/{ROOT}")
-        wait_for(lambda: sum(asked.is_car for asked in source.asked) >= 2)
+        eventually(lambda: sum(asked.is_car for asked in source.asked) >= 2)
         for pid in node.workers():
             os.kill(pid, signal.SIGKILL)
         session.close()
@@ -125,7 +118,7 @@ def test_the_death_of_a_worker_frees_what_it_was_fetching(tmp_path: Path) -> Non
             except OSError:
                 return False  # no worker is there yet
 
-        wait_for(whole)
+        eventually(whole)
 
 
 def test_a_node_that_fetches_as_much_as_it_may_says_429(tmp_path: Path) -> None:
@@ -140,7 +133,7 @@ def test_a_node_that_fetches_as_much_as_it_may_says_429(tmp_path: Path) -> None:
     ):
         session = node.session()
         session.request("GET", f"/ipfs/{ONE.cid}")
-        wait_for(lambda: bool(source.asked))
+        eventually(lambda: bool(source.asked))
         refused = node.get(f"/ipfs/{ROOT}")
         assert refused.status == 429
         assert int(refused.headers["Retry-After"]) > 0
