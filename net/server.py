@@ -7,6 +7,7 @@ at least bound: TCP over IPv4 or IPv6, or a Unix stream socket. Called by `node`
 import asyncio
 import errno
 import socket
+from contextlib import suppress
 from typing import Final
 
 from net.access_log import AccessLog
@@ -59,14 +60,17 @@ class Listener:
             self._sock.close()
 
     async def drain(self, timeout_s: float) -> int:
-        """Stop accepting, let each request in progress finish, close idle connections at once.
+        """Stop accepting, let each request in progress finish, close idle connections.
 
-        After `timeout_s` what is left is reset. Returns how many connections that were.
+        Idle ones go at once, unless one has come so lately that its handshake or first request may be on
+        its way. After `timeout_s` what is left is reset. Returns how many connections that were.
         """
         self.stop_accepting()
         self._serving.drain()
         try:
             async with asyncio.timeout(timeout_s):
+                await self._empty_within(self._serving.young_s())
+                self._serving.retire()
                 while self._serving.guests:
                     self._empty.clear()
                     await self._empty.wait()
@@ -75,6 +79,14 @@ class Listener:
         left = list(self._serving.guests)
         self.close()
         return len(left)
+
+    async def _empty_within(self, seconds: float) -> None:
+        """Wait until no connection is left, for at most `seconds`."""
+        self._empty.clear()
+        if self._serving.guests and seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._empty.wait()
 
     def close(self) -> None:
         """Stop accepting and reset every open connection."""

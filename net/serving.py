@@ -22,6 +22,8 @@ from runtime.errors import EdgeError
 LOG: Final = logging.getLogger("fleek.net")
 # How late a timeout may be noticed and how old a Date line may be; two wakes a second cost nothing.
 TICK_S: Final = 0.5
+# Two round trips of a TLS handshake and one of a request, from far away
+_YOUNG_S: Final = 1.0
 _SLOTS: Final = 256  # x TICK_S: one revolution takes 128 s, longer than most limits
 
 
@@ -60,6 +62,7 @@ class Serving:
         self.clock = clock
         self.heads = HeadReader(limits, app.shares)
         self.guests: set[Guest] = set()
+        self._joined_s = float("-inf")
         self.draining = False
         self.hit: Callable[[bytes], Hit | None] = app.hit
         # The log wants the whole request of every response, which the hot path never makes.
@@ -83,6 +86,7 @@ class Serving:
     def joined(self, guest: Guest) -> None:
         """A connection has begun."""
         self.guests.add(guest)
+        self._joined_s = self.now_s
         self.meter.count("connections_open")
         self.wheel.place(guest)
 
@@ -132,6 +136,13 @@ class Serving:
         self.draining = True
         self.hit = _no_hit
         self.hot = None
+
+    def young_s(self) -> float:
+        """Seconds, or less than none, for which a connection here may be too young to have asked anything."""
+        return self._joined_s + _YOUNG_S - self.now_s
+
+    def retire(self) -> None:
+        """End the connections that are busy with no request."""
         for guest in list(self.guests):
             guest.retire()
 

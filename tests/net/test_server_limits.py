@@ -224,6 +224,7 @@ def test_draining_lets_requests_finish_and_closes_the_idle() -> None:
             await busy.send(get("/wait"))
             await until(lambda: server.listener.connections == 2)
             await asyncio.sleep(0.01)
+            server.pass_time(2)  # nobody has just come
             draining = asyncio.create_task(server.listener.drain(10.0))
             assert await idle.rest() == (b"", True)
             with pytest.raises(ConnectionError):
@@ -232,6 +233,23 @@ def test_draining_lets_requests_finish_and_closes_the_idle() -> None:
             response = await busy.response()
             assert (response.body, response.fields["connection"]) == (b"done", "close")
             busy.close()
+            assert await draining == 0
+
+    run(main())
+
+
+def test_draining_serves_who_has_just_come_and_closes_who_asks_nothing() -> None:
+    async def main() -> None:
+        async with served(app()) as server:
+            young, silent = await server.client(), await server.client()
+            await until(lambda: server.listener.connections == 2)
+            draining = asyncio.create_task(server.listener.drain(10.0))
+            await asyncio.sleep(0)
+            response = await young.ask(get("/none"))
+            assert (response.status, response.fields["connection"]) == (404, "close")
+            assert await young.rest() == (b"", True)
+            young.close()
+            assert await silent.rest() == (b"", True)
             assert await draining == 0
 
     run(main())

@@ -34,18 +34,43 @@ def organisation(stream: asyncio.StreamWriter) -> str:
 
 async def by_hand(server: Server, cert: Path) -> tuple[Client, ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
     """A connection whose TLS the test does itself: client, session, its incoming and outgoing bytes."""
+    return await shaken(await server.client(receive_buffer=4096), cert)
+
+
+async def shaken(client: Client, cert: Path) -> tuple[Client, ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
     outgoing, incoming = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = trusting(cert).wrap_bio(incoming, outgoing, server_hostname="localhost")
-    client = await server.client(receive_buffer=4096)
     while True:
         try:
             tls.do_handshake()
             break
         except ssl.SSLWantReadError:
             await client.send(outgoing.read())
-            incoming.write(await client.reader.read(65536))
+            answer = await client.reader.read(65536)
+            assert answer, "the handshake was given up"
+            incoming.write(answer)
     await client.send(outgoing.read())
     return client, tls, incoming, outgoing
+
+
+def test_who_has_just_come_is_served_by_a_listener_that_drains(files: tuple[Path, Path]) -> None:
+    async def main() -> None:
+        async with served(app(), tls=serving(files)) as server:
+            young = await server.client()
+            await until(lambda: server.listener.connections == 1)
+            draining = asyncio.create_task(server.listener.drain(10.0))
+            await asyncio.sleep(0)
+            client, tls, incoming, outgoing = await shaken(young, files[0])
+            tls.write(get("/none"))
+            await client.send(outgoing.read())
+            answer, clean = await client.rest()
+            incoming.write(answer)
+            client.close()
+            assert opened(tls).startswith(b"HTTP/1.1 404 ")
+            assert clean
+            assert await draining == 0
+
+    run(main())
 
 
 def opened(tls: ssl.SSLObject) -> bytes:
