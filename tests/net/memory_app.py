@@ -21,7 +21,7 @@ from net.limits import HttpLimits
 from net.server import Listener, serve
 from net.tls import TlsServer
 
-PATIENCE_S = 20.0  # how long a test waits for what must come; only a failing test waits so long
+PATIENCE_S = 60.0  # how long a test waits for what must come; only a failing test waits so long
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
