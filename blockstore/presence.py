@@ -1,6 +1,6 @@
 """Whether blocks are here, for walks that rely on it: one look at the index, and a stay for many at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from blockstore.dag import Dag
@@ -45,11 +45,14 @@ class SureBlocks:
     may be gone: who decides that something is here for good must not ask its memory.
     """
 
-    def __init__(self, dag: Dag) -> None:
-        self._dag = dag
+    def __init__(self, dag: Dag, check: Callable[[Cid], None] | None = None) -> None:
+        """`check` raises what refuses a block; asked at each look."""
+        self._dag, self._check = dag, check
 
     def read(self, cid: Cid) -> bytes:
-        """The bytes of a block. Raises BlockMissing, BlobDamaged."""
+        """The bytes of a block. Raises BlockMissing, BlobDamaged, what `check` raises."""
+        if self._check is not None:
+            self._check(cid)
         found = None if cid.is_identity else self._dag.find(cid.multihash)
         if found is None:
             if cid.is_identity:
@@ -61,7 +64,9 @@ class SureBlocks:
             raise BlockMissing(cid) from None
 
     def size(self, cid: Cid) -> int | None:
-        """Length of a block, None when it is not here."""
+        """Length of a block, None when it is not here. Raises what `check` raises."""
+        if self._check is not None:
+            self._check(cid)
         found = self._dag.find(cid.multihash)
         return None if found is None or found.is_damaged else found.size_bytes
 

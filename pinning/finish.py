@@ -61,7 +61,7 @@ class Finisher:
             came_to = car_json(car)
         since_ns = int(record.created_s * _SECOND_NS)
         arrived = pin_arrived(
-            SureBlocks(self._store.dag),
+            SureBlocks(self._store.dag, lambda cid: self._check_roots((cid,))),
             self._book,
             self._note,
             record.sender,

@@ -111,7 +111,14 @@ class Uploads:
         room_bytes = await step(self._room_bytes, known)
         with self._shares.hold(known.account, request.content_length or 0, room_bytes) as share:
             roots, report = await receive(self._dag, body, self._check_roots, share.arrived)
-            arrived = await step(pin_arrived, SureBlocks(self._dag), self._book, self._note, sender, roots)
+            arrived = await step(
+                pin_arrived,
+                SureBlocks(self._dag, lambda cid: self._check_roots((cid,))),
+                self._book,
+                self._note,
+                sender,
+                roots,
+            )
         whole = all(each.pin.status is Status.PINNED for each in arrived)
         return json_answer(201 if whole else 202, told(arrived, car_json(report)), known.account)
 
@@ -125,7 +132,13 @@ class Uploads:
             root, report = await self._tars.receive(body, profile, share.arrived)
             self._check_roots((root,))
             arrived = await step(
-                pin_arrived, SureBlocks(self._dag), self._book, self._note, sender, (root,), form="tar"
+                pin_arrived,
+                SureBlocks(self._dag, lambda cid: self._check_roots((cid,))),
+                self._book,
+                self._note,
+                sender,
+                (root,),
+                form="tar",
             )
         return json_answer(201, told(arrived, report.as_json()), known.account)
 

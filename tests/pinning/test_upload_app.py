@@ -154,6 +154,23 @@ def test_a_name_on_the_denylist_is_refused_when_the_header_tells_it(tmp_path: Pa
         assert not node.pins()
 
 
+def test_a_name_on_the_denylist_is_refused_below_the_root_too(tmp_path: Path) -> None:
+    dags, root = tree(14, 5000, 10)
+    denied = dags.children(dags.children(root)[0])[1]
+
+    def deny(cids: tuple[Cid, ...]) -> None:
+        if denied in cids:
+            raise Blocked("denied", where=denied.text())
+
+    with service(tmp_path / "data", check=deny) as node:
+        whole, token = car_of(dags, root), node.token()
+        reply = node.ask("POST", "/car", token, whole)
+        assert (reply.status, reply.json()["error"]["where"]) == (410, denied.text())
+        path = node.begin(token, len(whole))
+        assert node.patch(token, path, 0, whole).status == 410
+        assert not node.pins()
+
+
 def test_an_expiry_is_kept_with_the_pin(node: Service) -> None:
     dags, root = tree(10, 100)
     reply = node.ask("POST", "/car?expires=2030-01-31T12:00:00Z", node.token(), car_of(dags, root))
