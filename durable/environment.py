@@ -99,7 +99,8 @@ class Environment:
                 metasync=durability is Durability.FULL or (durability is Durability.LAZY and not lazy_meta),
             )
             env.reader_check()
-            handles = {name: env.open_db(name.encode()) for name in names}
+            with env.begin(write=True) as txn:  # one commit makes all tables of a new store
+                handles = {name: env.open_db(name.encode(), txn=txn) for name in names}
         except FOREIGN as error:
             if "already open in this process" in str(error):
                 raise UsageError("this process has the store open already", where=os.fspath(path)) from error
