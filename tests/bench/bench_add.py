@@ -42,6 +42,7 @@ def adding() -> list[Row]:
             "synced": partial(_kubo, folder / "kubo-synced", tree, synced=True),
             "raw": partial(_raw, folder / "raw", tree),
         }
+        edge(folder / "first", "add", "-Q", str(next(tree.iterdir())))  # kubo's `init` has run too
         times, cid = _in_turn(sides)
         stored = _disk_bytes(folder / "node")
         car = folder / "root.car"
