@@ -22,7 +22,7 @@ from blockstore.block_rows import BlockRow, FileRow
 from blockstore.dag import in_blob
 from blockstore.landing import Put, give_up, is_whole_in
 from blockstore.landings import Landings
-from blockstore.records import BlobRow
+from blockstore.records import BlobRow, RootKind, RootRow
 from blockstore.roots import Root
 from blockstore.store import Store
 from content.bao import _native
@@ -148,7 +148,8 @@ class Bundle:
         storage_id = self._ids.pop() if self._ids else backing.ids.take()
         now_s = backing.clock.now_s()
         row = BlobRow(storage_id, size, int(now_s * 1000))
-        placed = tuple(_placed(multihash, in_blob(each, blob), size, now_s) for multihash, each in rows)
+        held = Root(RootKind.BLOCK).row(now_s, size)
+        placed = tuple([_placed(multihash, in_blob(each, blob), held) for multihash, each in rows])
         key = stored.KEY.pack(storage_id, 0)
         blob_value = records.blob_value(blob, row)
         self._parcels.append(_Parcel(blob, row, key, blob_value, placed, file))
@@ -235,10 +236,9 @@ def _in_packs(backing: Backing, fresh: Sequence[tuple[_Parcel, _Content]]) -> di
     return values
 
 
-def _placed(multihash: bytes, row: BlockRow, size_bytes: int, now_s: float) -> _Placed:
-    root = Root.block(multihash)
-    key = records.root_key(row.blob, root.kind, root.owner)
-    return _Placed(multihash, row, key, records.root_value(key, root.row(now_s, size_bytes)))
+def _placed(multihash: bytes, row: BlockRow, held: RootRow) -> _Placed:
+    key = records.root_key(row.blob, RootKind.BLOCK, multihash.hex())
+    return _Placed(multihash, row, key, records.root_value(key, held))
 
 
 class _Shipment:

@@ -194,7 +194,11 @@ class Hand:
         small = [each for each in pieces if isinstance(each, FileWork) and _is_small(each)]
         if small:
             self._places = {each: place for place, each in enumerate(small)}
-            self._files = _native.SmallFiles([os.fsencode(each.path) for each in small], False)
+            paths, size_bytes = (
+                [os.fsencode(each.path) for each in small],
+                sum(each.size_bytes for each in small),
+            )
+            self._files = _native.SmallFiles(paths, False, size_bytes)
             self.bundle.expect(len(small))
 
     def file(self, work: FileWork) -> FileMade:

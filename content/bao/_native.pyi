@@ -57,8 +57,8 @@ def intact_bytes(txn: Any, storage_id: int, first: int, data: Buffer) -> int:
 class SmallFiles:
     """At most 64 files that were read together, each of at most 256 KiB; they stay in memory with it."""
 
-    def __new__(cls, paths: Sequence[bytes], follow: bool) -> SmallFiles:
-        """Read the files at `paths`; the last part of one may be a symlink only with `follow`."""
+    def __new__(cls, paths: Sequence[bytes], follow: bool, size_bytes: int) -> SmallFiles:
+        """Read the files at `paths`, of likely `size_bytes` together; a symlink's only with `follow`."""
 
     def told(self, place: int) -> tuple[int, tuple[int, int], int, bytes, bytes, bytes, int] | None:
         """Mode, time of change in s and ns, size when it was opened, SHA2-256, BLAKE3, group nodes, size.

@@ -28,6 +28,8 @@ mod node;
 #[cfg(feature = "python")]
 mod python;
 #[cfg(feature = "python")]
+pub mod sha2_256;
+#[cfg(feature = "python")]
 mod small_files;
 #[cfg(feature = "python")]
 mod tls;

@@ -14,8 +14,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 use twox_hash::XxHash3_64;
 
-use crate::groups::{self, GROUP_BYTES, SEGMENT_BYTES, SEGMENT_GROUPS};
+use crate::groups::{self, GROUP_BYTES, SEGMENT_BYTES};
 use crate::python::fenced;
+use crate::sha2_256;
 use crate::simd::{Cv, NODE_BYTES, Simd};
 
 /// A hand has 64 files of at most a segment each; what is asked beyond is refused, so memory is bounded.
@@ -45,15 +46,17 @@ type Told<'py> = (u32, (i64, i64), u64, Bound<'py, PyBytes>, Bound<'py, PyBytes>
 #[pymethods]
 impl SmallFiles {
     /// Read the files at `paths`, at most 64; the last part of a path may be a symlink only with `follow`.
+    /// `size_bytes`: how much they are likely to hold together.
     #[new]
-    fn new(py: Python<'_>, paths: Vec<Vec<u8>>, follow: bool) -> PyResult<Self> {
+    fn new(py: Python<'_>, paths: Vec<Vec<u8>>, follow: bool, size_bytes: usize) -> PyResult<Self> {
         if paths.len() > FILES_MAX {
             return Err(PyValueError::new_err(format!("at most {FILES_MAX} files at a time, not {}", paths.len())));
         }
         fenced(py, usize::MAX, || {
             let simd = Simd::detected();
-            let mut bytes = Vec::new();
-            let found = paths.into_iter().map(|path| read(&simd, path, follow, &mut bytes)).collect();
+            let mut bytes = Vec::with_capacity(size_bytes.min(FILES_MAX * SEGMENT_BYTES) + paths.len());
+            let mut found: Vec<_> = paths.into_iter().map(|path| read(path, follow, &mut bytes)).collect();
+            hash(&simd, &bytes, found.iter_mut().flatten().collect());
             Self { bytes, found }
         })
     }
@@ -89,7 +92,10 @@ impl SmallFiles {
             jobs.push((self.read_bytes(place)?, fd, offset, seed));
         }
         let done = fenced(py, usize::MAX, || {
-            jobs.iter().try_for_each(|(bytes, fd, offset, _)| write(*fd, bytes, *offset, soon))?;
+            jobs.iter().try_for_each(|(bytes, fd, offset, _)| write(*fd, bytes, *offset))?;
+            if soon {
+                begin_writeback(&jobs);
+            }
             Ok(jobs.iter().map(|(bytes, _, _, seed)| XxHash3_64::oneshot_with_seed(*seed, bytes)).collect())
         })?;
         done.map_err(|error: io::Error| PyOSError::new_err((error.raw_os_error().unwrap_or(0), error.to_string())))
@@ -107,7 +113,7 @@ impl SmallFiles {
     }
 }
 
-fn read(simd: &Simd, path: Vec<u8>, follow: bool, bytes: &mut Vec<u8>) -> Option<Found> {
+fn read(path: Vec<u8>, follow: bool, bytes: &mut Vec<u8>) -> Option<Found> {
     let path = CString::new(path).ok()?;
     // not blocking: what was a file when the folder was listed may be a pipe by now
     let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | if follow { 0 } else { libc::O_NOFOLLOW };
@@ -128,25 +134,40 @@ fn read(simd: &Simd, path: Vec<u8>, follow: bool, bytes: &mut Vec<u8>) -> Option
     }
     let (start, size) = (bytes.len(), stat.st_size as usize);
     fill(file.as_raw_fd(), size + 1, bytes)?;
-    let data = &bytes[start..];
-    if data.len() > size {
+    if bytes.len() - start > size {
         bytes.truncate(start);
         return None;
     }
-    let sha2_256 = ring::digest::digest(&ring::digest::SHA256, data).as_ref().try_into().expect("32 bytes");
-    let mut nodes = [0; (SEGMENT_GROUPS - 1) * NODE_BYTES];
-    let nodes = &mut nodes[..(data.len().div_ceil(GROUP_BYTES).max(1) - 1) * NODE_BYTES];
-    let root = groups::segment(simd, data, 0, true, nodes);
     Some(Found {
         start,
         stop: bytes.len(),
         announced: stat.st_size as u64,
         mode: stat.st_mode,
         mtime: (stat.st_mtime, stat.st_mtime_nsec),
-        sha2_256,
-        root,
-        nodes: nodes.to_vec(),
+        sha2_256: [0; 32],
+        root: [0; 32],
+        nodes: Vec::new(),
     })
+}
+
+/// Hash what was read; two files at a time that are about as long as one another.
+fn hash(simd: &Simd, bytes: &[u8], mut found: Vec<&mut Found>) {
+    for each in &mut found {
+        let data = &bytes[each.start..each.stop];
+        each.nodes = vec![0; (data.len().div_ceil(GROUP_BYTES).max(1) - 1) * NODE_BYTES];
+        each.root = groups::segment(simd, data, 0, true, &mut each.nodes);
+    }
+    found.sort_unstable_by_key(|each| each.stop - each.start);
+    for pair in found.chunks_mut(2) {
+        match pair {
+            [first, second] => {
+                [first.sha2_256, second.sha2_256] =
+                    sha2_256::pair(&bytes[first.start..first.stop], &bytes[second.start..second.stop]);
+            }
+            [last] => last.sha2_256 = sha2_256::alone(&bytes[last.start..last.stop]),
+            _ => unreachable!("chunks of two have one or two"),
+        }
+    }
 }
 
 /// Append up to `most` bytes of a file to `bytes`, fewer at its end; None, and nothing appended, when it fails.
@@ -173,7 +194,25 @@ fn fill(fd: i32, most: usize, bytes: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-fn write(fd: i32, bytes: &[u8], offset: u64, soon: bool) -> io::Result<()> {
+/// Ask the kernel to begin with what was written, once a file: slots in a row go to the disk as one.
+#[cfg(target_os = "linux")]
+fn begin_writeback(jobs: &[(&[u8], i32, u64, u64)]) {
+    let mut at = 0;
+    while at < jobs.len() {
+        let fd = jobs[at].1;
+        let same = jobs[at..].iter().take_while(|job| job.1 == fd).count();
+        let start = jobs[at..at + same].iter().map(|job| job.2).min().expect("at least one");
+        let stop = jobs[at..at + same].iter().map(|job| job.2 + job.0.len() as u64).max().expect("at least one");
+        // SAFETY: plain numbers. Whether it could is of no moment: what must be on the disk is synced later.
+        unsafe { libc::sync_file_range(fd, start as i64, (stop - start) as i64, libc::SYNC_FILE_RANGE_WRITE) };
+        at += same;
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn begin_writeback(_: &[(&[u8], i32, u64, u64)]) {}
+
+fn write(fd: i32, bytes: &[u8], offset: u64) -> io::Result<()> {
     let mut done = 0;
     while done < bytes.len() {
         let rest = &bytes[done..];
@@ -185,11 +224,6 @@ fn write(fd: i32, bytes: &[u8], offset: u64, soon: bool) -> io::Result<()> {
             0 => return Err(io::Error::from_raw_os_error(libc::EIO)),
             wrote => done += wrote as usize,
         }
-    }
-    #[cfg(target_os = "linux")]
-    if soon {
-        // SAFETY: plain numbers. Whether it could is of no moment: what must be on the disk is synced later.
-        unsafe { libc::sync_file_range(fd, offset as i64, bytes.len() as i64, libc::SYNC_FILE_RANGE_WRITE) };
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ def submitted(store: Store, folder: Path, landings: Landings, *contents: bytes) 
         path = folder / f"file-{number}"
         path.write_bytes(each)
         paths.append(os.fsencode(path))
-    files = SmallFiles(paths, False)
+    files = SmallFiles(paths, False, 100_000)
     bundle = Bundle(store, landings)
     bundle.expect(len(contents))
     for place, each in enumerate(contents):

@@ -113,7 +113,7 @@ class Worker:
             for path in paths:
                 again = rng.random() < 0.1
                 path.write_bytes(b"again" * 9000 if again else rng.randbytes(rng.randrange(1, 200_000)))
-            files = SmallFiles([os.fsencode(path) for path in paths], False)
+            files = SmallFiles([os.fsencode(path) for path in paths], False, 100_000)
         names = []
         for place in range(len(paths)):
             told = files.told(place)

@@ -184,12 +184,14 @@ def test_a_hand_is_bounded_and_knows_its_places(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     path = os.fsencode(tmp_path / "file")
     with pytest.raises(ValueError, match="at most 64"):
-        SmallFiles([path] * 65, False)
+        SmallFiles([path] * 65, False, 100_000)
     (tmp_path / "link").symlink_to("file")
-    files = SmallFiles([path, os.fsencode(tmp_path / "link"), b"nul\0", os.fsencode(tmp_path)], False)
+    files = SmallFiles(
+        [path, os.fsencode(tmp_path / "link"), b"nul\0", os.fsencode(tmp_path)], False, 100_000
+    )
     assert files.data(0) == b"content"
     assert [files.told(place) is None for place in range(4)] == [False, True, True, True]
-    assert SmallFiles([os.fsencode(tmp_path / "link")], True).data(0) == b"content"
+    assert SmallFiles([os.fsencode(tmp_path / "link")], True, 100_000).data(0) == b"content"
     for place in (1, 4):
         with pytest.raises(ValueError, match="file"):
             files.data(place)
