@@ -18,8 +18,9 @@ TARGET ?=
 SECONDS ?= 60
 RUNS ?=
 ONLY ?=
-# more words for pytest: make test ARGS="-k range"
+# more words for pytest: make test ARGS="-k range"; and how many processes, 0 is this one
 ARGS ?=
+JOBS ?= 0
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -68,8 +69,8 @@ $(INSTALLED): pyproject.toml native/Cargo.toml native/Cargo.lock $(RUST) $(DEPS)
 run: setup ## start a node with real content in it and print commands to try [PORT=8080] [DATA=dir]
 	@exec $(PY) -m tools.demo --port $(PORT) --data "$(DATA)"
 
-test: setup ## run every test [ARGS="-k word"]
-	@$(PY) -m pytest $(ARGS)
+test: setup ## run every test [ARGS="-k word"] [JOBS=auto: side by side, a process a core]
+	@$(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
 
 check: setup ## types, lint, format, import contracts; under a minute
 	@failed=; \

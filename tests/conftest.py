@@ -1,15 +1,20 @@
-"""What every test may rely on: `needs(...)` for other people's programs, and a list of what did not run.
+"""What every test may rely on: the marks `needs(...)` and `alone`, and a list of what did not run.
 
 A test that starts nginx says `@pytest.mark.needs("nginx")`. Where nginx is missing the test is skipped and
 named, with the reason, at the end of the run. Under FLEEK_REQUIRE=all (or a comma-separated list of
 programs) a missing program is a failure instead: that is how the continuous build proves that nothing was
 silently left out.
+
+`make test JOBS=auto` runs tests side by side, a process a core. A test that measures time or wants the
+whole machine says `@pytest.mark.alone`: nothing else of the run is at work meanwhile.
 """
 
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -60,10 +65,33 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(reason)
 
 
+@contextlib.contextmanager
+def turn(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Be at work among the processes of one test run, with others or alone. Waits for those who are not.
+
+    Two files in `folder` are locked. Who waits to be alone holds the first: nobody comes in before.
+    """
+    with (folder / "door").open("a") as door, (folder / "room").open("a") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Where the run has several processes, take turns with those that are alone."""
+    if not hasattr(item.config, "workerinput") or item.config.cache is None:
+        return (yield)
+    folder = item.config.cache.mkdir("turns")
+    with turn(folder, alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
 def _skips(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
     for report in reporter.stats.get("skipped", []):
         longrepr = report.longrepr
-        reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+        reason = longrepr[2] if isinstance(longrepr, tuple | list) else str(longrepr)
         yield report.nodeid, reason.removeprefix("Skipped: ")
 
 

@@ -182,6 +182,7 @@ def test_far_too_many_connections_are_dropped() -> None:
     run(main())
 
 
+@pytest.mark.alone
 def test_two_thousand_idle_connections_do_not_disturb_the_others() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 4200:

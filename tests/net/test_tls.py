@@ -301,6 +301,7 @@ def test_a_handshake_larger_than_the_kernels_buffers_goes_on_when_the_client_rea
     run(main())
 
 
+@pytest.mark.alone
 def test_two_thousand_idle_connections_under_tls_do_not_disturb_the_others(files: tuple[Path, Path]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 4200:

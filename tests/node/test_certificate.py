@@ -74,6 +74,7 @@ def test_sighup_changes_the_certificate_and_a_bad_one_changes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_two_thousand_idle_clients_cost_little_memory_and_disturb_nobody(
     node: Node, files: tuple[Path, Path]
 ) -> None:

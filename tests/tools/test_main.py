@@ -279,6 +279,7 @@ def test_completion_offers_commands_and_options() -> None:
     assert offered("token ") == {"add", "ls", "revoke"}
 
 
+@pytest.mark.alone
 def test_help_is_quick_enough_to_be_asked_for_often() -> None:
     took_s = []
     for _ in range(5):

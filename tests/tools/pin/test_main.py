@@ -69,6 +69,7 @@ def test_asking_a_service_loads_no_store(service: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.alone
 def test_help_is_quick_enough_to_be_asked_for_often() -> None:
     took_s = []
     for _ in range(5):
