@@ -7,7 +7,7 @@ leaves work, never a leak and never a pointer to nothing. Of an extent only the 
 which ends what a transfer might still write to it; freeing its room, long for a large one, comes after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from blockstore import records
@@ -61,11 +61,7 @@ class ClearStep:
 
     def after(self) -> None:
         """Free the room of the extents whose names are gone, and empty packs; with neither lock held."""
-        self._backing.extents.unlink_retired()
-        one_a_pack = {each // SLOTS: each for each in self.cleared}.values()
-        with self._backing.index.reading() as txn:
-            over = [each for each in one_a_pack if not self._backing.catalog.is_in_a_range(txn, each)]
-        self._backing.packs.unlink_empty(over)
+        free_room(self._backing, {each // SLOTS: each for each in self.cleared}.values())
 
     def _delete(self, cursor: Cursor, storage_id: int, stop_s: float) -> bool:
         """Delete all keys of `storage_id`; False when the time was up first."""
@@ -77,6 +73,14 @@ class ClearStep:
             found = cursor.delete()  # and moves to the next
             count += 1
         return self._backing.clock.tick_s() <= stop_s or count == 0
+
+
+def free_room(backing: Backing, one_a_pack: Collection[int]) -> None:
+    """Unlink the extents whose names are gone, and packs that are empty: `one_a_pack`, a number in each."""
+    backing.extents.unlink_retired()
+    with backing.index.reading() as txn:
+        over = [each for each in one_a_pack if not backing.catalog.is_in_a_range(txn, each)]
+    backing.packs.unlink_empty(over)
 
 
 def clear_soon(backing: Backing, storage_ids: Sequence[int]) -> None:

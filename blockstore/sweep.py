@@ -19,7 +19,7 @@ from blockstore.backing import Backing
 from blockstore.catalog import Catalog
 from blockstore.dag import Dag
 from blockstore.dag_sweep import DagSweep
-from blockstore.doomed import ClearStep
+from blockstore.doomed import ClearStep, free_room
 from blockstore.importing import flatten_woken
 from blockstore.records import HASH_BYTES, BlobRow, RangeRow
 from blockstore.roots import root_from
@@ -68,6 +68,7 @@ class Sweep:
             self._doomed,
             self._abandoned,
             self._doomed,
+            self._room,
         ):
             for _ in part():
                 yield self.report
@@ -213,6 +214,11 @@ class Sweep:
         if done:
             gone = set(done)
             self._to_clear = [each for each in self._to_clear if each not in gone]
+
+    def _room(self) -> Iterator[None]:
+        """What a process that died between a commit and freeing the room behind it has left."""
+        free_room(self._backing, self._backing.packs.firsts())
+        yield
 
     # Content whose writer died
 

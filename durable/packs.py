@@ -19,6 +19,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ SLOTS: Final = 256
 _OPEN_MAX: Final = 64  # descriptors kept; beyond, a read costs an open more, 5 us
 _KEPT_BYTES: Final = 1 << 20  # of the disk, left alone, as `extents` does
 _PUNCH: Final = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE: fallocate(2)
+_NAME: Final = re.compile("[0-9a-f]{16}")  # whatever else lies there is not ours
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -163,7 +165,7 @@ class Packs:
         for pack in {number // SLOTS for number in numbers}:
             try:
                 opened = self._opened(pack)
-                if opened is None or _slots_in_use(opened.fd):
+                if opened is None or not _is_empty(opened.fd):
                     continue
                 with self._lock:
                     self._open.pop(pack, None)
@@ -173,6 +175,10 @@ class Packs:
                 continue  # another process was faster
             except OSError as error:
                 raise translated(error, self._path(pack)) from error
+
+    def firsts(self) -> list[int]:
+        """The first number of each pack there is. Raises EdgeError."""
+        return [pack * SLOTS for pack in self._names()]
 
     def let_go(self) -> None:
         """Close what was unlinked meanwhile. 1 us an open pack."""
@@ -233,7 +239,7 @@ class Packs:
 
     def _names(self) -> list[int]:
         try:
-            return sorted(int(name, 16) for name in os.listdir(self._folder))
+            return sorted(int(name, 16) for name in os.listdir(self._folder) if _NAME.fullmatch(name))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
@@ -248,6 +254,16 @@ def _punch(fd: int, offset: int, length: int) -> None:
     if done != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+
+
+def _is_empty(fd: int) -> bool:
+    """Whether the file system keeps nothing in any slot."""
+    try:
+        return os.lseek(fd, 0, os.SEEK_DATA) >= SLOTS * SLOT_BYTES
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return True
+        raise
 
 
 def _slots_in_use(fd: int) -> list[int]:
