@@ -25,6 +25,7 @@ from net.http1 import Request
 from net.refusal import Refused
 from pinning import api_query
 from pinning.api_json import delegates_json, page_json, pin_json
+from pinning.api_list import list_answer
 from pinning.pin import Pin
 from pinning.ports import PinBook
 from runtime.clock import Clock
@@ -37,6 +38,7 @@ PINS: Final = "/pinning/v1/pins"
 KIND: Final = "pin"
 _ONE: Final = f"{PINS}/"
 _EXTRA: Final = f"{BASE}/x/"  # what the specification does not have
+LIST: Final = f"{_EXTRA}list"
 _ID_CHARS_MAX: Final = 128
 # Pages are made of Python: more threads than these would only take turns with the loop that serves content
 _READERS: Final = 2
@@ -146,6 +148,8 @@ class PinApi:
             return _READ_ADD
         if path.startswith(_ONE):
             return None if "/" in path[len(_ONE) :] else _ALL
+        if path == LIST:
+            return _READ
         if path.startswith(_EXTRA) and path[len(_EXTRA) :].partition("/")[0] in self._extras:
             return _READ
         return None
@@ -166,6 +170,8 @@ class PinApi:
         return answer
 
     async def _answer(self, request: Request, known: Caller | None, body: BodyReader) -> Answer:
+        if request.path == LIST:
+            return self._streamed(request, _lister(known).account)
         if request.path.startswith(_EXTRA):
             name, _, rest = request.path[len(_EXTRA) :].partition("/")
             lister, extra = _lister(known), self._extras[name]
@@ -202,6 +208,15 @@ class PinApi:
             return page_json(self._book.page(account, asked.wanted, asked.limit), delegates)
 
         return _json(200, await self._in_thread(self._readers, make))
+
+    def _streamed(self, request: Request, account: str) -> Answer:
+        """The pins of a filter without a page's bounds, and so without `limit`."""
+        wanted = api_query.listing(request.query).wanted
+        delegates = json.dumps(self._delegates(request))
+        answer = list_answer(self._book.stream(account, wanted), delegates, self._readers)
+        answer.fields += _FIELDS
+        answer.kind = KIND
+        return answer
 
     def _told(self, request: Request, status: int, pin: Pin) -> Answer:
         return _json(status, pin_json(pin, delegates_json(self._delegates(request))).encode("ascii"))

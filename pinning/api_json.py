@@ -40,6 +40,27 @@ def pin_json(pin: Pin, delegates: str) -> str:
     )
 
 
+def record_json(pin: Pin, delegates: str) -> str:
+    """A line of `x/list`: a PinStatus, its Pin beside it and every member there, as `fleek-pin` prints it.
+
+    Spaces are those of `json.dumps`, so that the command sends on what it was sent. ASCII; 3 us.
+    """
+    wish = pin.wish
+    origins = f"[{', '.join(map(_quoted, wish.origins))}]" if wish.origins else "[]"
+    meta = _spaced(wish.meta) if wish.meta else "{}"
+    return (
+        f'{{"requestid": {_quoted(pin.request_id)}, "status": "{pin.status.value}", '
+        f'"cid": "{wish.cid.text()}", "name": {_quoted(wish.name or "")}, '
+        f'"created": "{timestamps.written(pin.created_ns)}", '
+        f'"origins": {origins}, "meta": {meta}, "delegates": {delegates}, '
+        f'"info": {_spaced(_facts(pin))}}}\n'
+    )
+
+
+def _spaced(members: dict[str, str]) -> str:
+    return "{" + ", ".join([f"{_quoted(key)}: {_quoted(text)}" for key, text in members.items()]) + "}"
+
+
 def page_json(page: Page, delegates: str) -> bytes:
     """A PinResults of as many pins as fit, at least one where there are any; ASCII."""
     results: list[str] = []
@@ -54,33 +75,40 @@ def page_json(page: Page, delegates: str) -> bytes:
 
 
 def _info(pin: Pin) -> str:
-    """`,"info":{…}`, or nothing when there is nothing to tell. All values are strings, says the schema."""
-    status, info = pin.status, ""
+    """`,"info":{…}`, or nothing when there is nothing to tell."""
+    facts = _facts(pin)
+    return f',"info":{_strings(facts)}' if facts else ""
+
+
+def _facts(pin: Pin) -> dict[str, str]:
+    """What there is to tell of a pin. All values are strings, says the schema."""
+    status, facts = pin.status, {}
     details = pin.details or (_WAITS if status is Status.QUEUED else "")
     if details:
-        info = f',"status_details":{_quoted(details)}'
+        facts["status_details"] = details
     if pin.dag_bytes is not None:
-        info += f',"dag_size":"{pin.dag_bytes}"'
+        facts["dag_size"] = str(pin.dag_bytes)
     if pin.raw_bytes is not None:
-        info += f',"raw_size":"{pin.raw_bytes}"'
+        facts["raw_size"] = str(pin.raw_bytes)
     if pin.wish.expires_s is not None:
-        info += f',"{PINNED_UNTIL}":"{timestamps.written_s(pin.wish.expires_s)}"'
+        facts[PINNED_UNTIL] = timestamps.written_s(pin.wish.expires_s)
     if status is not Status.PINNED and pin.progress != _NOTHING:
-        info += _progress(pin.progress)
-    return f',"info":{{{info[1:]}}}' if info else ""
+        facts |= _progress(pin.progress)
+    return facts
 
 
 _NOTHING: Final = Progress()
 
 
-def _progress(progress: Progress) -> str:
+def _progress(progress: Progress) -> dict[str, str]:
     """For people in `progress`, for programs in the three numbers."""
     known = progress.blocks + progress.wanted
-    return (
-        f',"progress":"{progress.blocks} of at least {known} blocks, {progress.bytes_} bytes",'
-        f'"progress_blocks":"{progress.blocks}","progress_bytes":"{progress.bytes_}",'
-        f'"progress_wanted":"{progress.wanted}"'
-    )
+    return {
+        "progress": f"{progress.blocks} of at least {known} blocks, {progress.bytes_} bytes",
+        "progress_blocks": str(progress.blocks),
+        "progress_bytes": str(progress.bytes_),
+        "progress_wanted": str(progress.wanted),
+    }
 
 
 def _strings(members: dict[str, str]) -> str:

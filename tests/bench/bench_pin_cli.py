@@ -21,26 +21,39 @@ ROUNDS: Final = 7
 FLOOR: Final = 50_000
 
 
-def bench_list() -> Row:
+def bench_list() -> list[Row]:
     """Pins a second of `fleek-pin ls --json`."""
     with scratch() as folder:
         data = folder / "data"
         child("fill", data)
-        environ = {"FLEEK_PIN_TOKEN": token(data, ACCOUNT, "read"), "HOME": str(folder)}
-        with Node(data, "--offline", "--workers", "1") as node:
-            put_ahead(node.process.pid)
-            environ["FLEEK_PIN_ENDPOINT"] = f"{node.ready['public'].rstrip('/')}/pinning/v1"
-            rounds = [_listed(folder / "list", environ, node) for _ in range(ROUNDS)]
+        return [listed_by_node(data, folder), listed_here(data, folder)]
+
+
+def listed_by_node(data: Path, folder: Path) -> Row:
+    """Of a node on the filled store `data`; `folder` takes what is printed."""
+    environ = {"FLEEK_PIN_TOKEN": token(data, ACCOUNT, "read"), "HOME": str(folder)}
+    with Node(data, "--offline", "--workers", "1") as node:
+        put_ahead(node.process.pid)
+        environ["FLEEK_PIN_ENDPOINT"] = f"{node.ready['public'].rstrip('/')}/pinning/v1"
+        rounds = [_listed(folder / "list", environ, node.workers()[0]) for _ in range(ROUNDS)]
     cpu = sorted(round_[1] for round_ in rounds)[ROUNDS // 2]
     served = sorted(round_[2] for round_ in rounds)[ROUNDS // 2]
     why = f"{MANY} pins; CPU a pin: command {cpu:.1f} us, node {served:.1f} us"
     return at_least("pins-cli-list", [round_[0] for round_ in rounds], None, FLOOR, unit="pins/s", why=why)
 
 
-def _listed(out: Path, environ: dict[str, str], node: Node) -> tuple[float, float, float]:
-    """Pins a second, and CPU microseconds a pin of the command and of the node's worker."""
+def listed_here(data: Path, folder: Path) -> Row:
+    """Of the store itself, without a node."""
+    environ = {"FLEEK_EDGE_DATA": str(data), "HOME": str(folder)}
+    rounds = [_listed(folder / "list", environ, None) for _ in range(ROUNDS)]
+    cpu = sorted(round_[1] for round_ in rounds)[ROUNDS // 2]
+    why = f"`--data`: {MANY} pins; CPU a pin: {cpu:.1f} us"
+    return at_least("pins-cli-local", [round_[0] for round_ in rounds], None, FLOOR, unit="pins/s", why=why)
+
+
+def _listed(out: Path, environ: dict[str, str], worker: int | None) -> tuple[float, float, float]:
+    """Pins a second, and CPU microseconds a pin of the command and of the node's worker, if there is one."""
     command = [sys.executable, "-m", "tools.pin", "ls", "--json"]
-    worker = node.workers()[0]
     before, served = _children_s(), _cpu_s(worker)
     start = time.perf_counter()
     with out.open("wb") as file:
@@ -66,8 +79,10 @@ def _children_s() -> float:
     return sum(os.times()[2:4])
 
 
-def _cpu_s(pid: int) -> float:
-    """CPU seconds of a process: user and system (proc(5), fields 14 and 15)."""
+def _cpu_s(pid: int | None) -> float:
+    """CPU seconds of a process: user and system (proc(5), fields 14 and 15); of none 0."""
+    if pid is None:
+        return 0.0
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -21,7 +21,7 @@ from blockstore import Durability, Store, StoreSettings
 from content.cid import DAG_PB, Cid
 from content.multihash import SHA2_256
 from durable import Txn
-from pinning.pin import LIMIT_MAX, Filter, Match, Pin, Status, Wish
+from pinning.pin import LIMIT_MAX, LOCAL_ACCOUNT, Filter, Match, Pin, Status, Wish
 from pinning.pins import BATCH_MAX, Pins
 from pinning.rows import request_id
 from tests.bench.bench_store import scratch
@@ -31,7 +31,7 @@ from tests.pinning.collecting import collect
 
 SCALE: Final = int(os.environ.get("FLEEK_BENCH_STORE_SCALE", "1"))
 MANY: Final = 1_000_000 // SCALE
-ACCOUNT: Final = "many"
+ACCOUNT: Final = LOCAL_ACCOUNT  # whose pins `fleek-pin --data` lists too
 ROUNDS: Final = 15
 ADDS: Final = 200
 RARE: Final = 3

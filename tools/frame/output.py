@@ -65,9 +65,9 @@ class Output:
         if flush:
             sys.stdout.flush()
 
-    def encoded(self, line: str) -> None:
-        """One result that is a line of JSON already, of a command that shows no bar."""
-        sys.stdout.write(f"{line}\n")
+    def encoded(self, lines: str) -> None:
+        """Results that are lines of JSON already, with their ends, of a command that shows no bar."""
+        sys.stdout.write(lines)
 
     def note(self, text: str) -> None:
         """A remark for a person who watches: on stderr where that is a terminal, and never beside JSON."""

@@ -61,6 +61,10 @@ class Book(Protocol):
         """All that match, newest first, as they come; each once."""
         ...
 
+    def lines(self, wanted: Wanted) -> Iterator[str]:
+        """The same as lines of JSON, whole ones with their ends, any number of them at a time."""
+        ...
+
     def count(self, wanted: Wanted) -> int:
         """How many match, as the place says."""
         ...

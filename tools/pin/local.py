@@ -27,7 +27,7 @@ from runtime.clock import SystemClock
 from runtime.errors import NotFound
 from tools.frame.output import human_size
 from tools.pin.book import ANY_STATUS, Order, Wanted
-from tools.pin.record import PinRecord
+from tools.pin.record import PinRecord, encoded
 
 _SECOND_MS: Final = 1000
 
@@ -56,6 +56,11 @@ class LocalBook:
     def pins(self, wanted: Wanted) -> Iterator[PinRecord]:
         """All that match, newest first."""
         return map(_record, self._book.stream(LOCAL_ACCOUNT, _filter(wanted)))
+
+    def lines(self, wanted: Wanted) -> Iterator[str]:
+        """The same as lines of JSON."""
+        for record in self.pins(wanted):
+            yield f"{encoded(record)}\n"
 
     def count(self, wanted: Wanted) -> int:
         """How many match; may be too low for partial names and labels."""

@@ -42,10 +42,14 @@ def ls(invocation: Invocation, limit: int | None, only_count: bool, quiet: bool,
             count = book.count(wanted)
             out.record({"count": count}, str(count))
             return
+        if out.as_json and not quiet and limit is None:
+            for text in book.lines(wanted):
+                out.encoded(text)
+            return
         for record in islice(book.pins(wanted), limit):
             if quiet:
                 out.record({"requestid": record["requestid"]}, record["requestid"])
             elif out.as_json:
-                out.encoded(encoded(record))
+                out.encoded(f"{encoded(record)}\n")
             else:
                 out.record(record, line(record), color=color(record))

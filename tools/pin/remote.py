@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from pinning import timestamps
-from runtime.errors import NotImplementedHere, Unreachable, UsageError
+from runtime.errors import Busy, NotFound, NotImplementedHere, SourceTimeout, Unreachable, UsageError
+from tools.pin import lines
 from tools.pin.book import Order, Wanted
 from tools.pin.paging import Pages
 from tools.pin.psa import NO_SUCH_API, Psa
-from tools.pin.record import PinRecord, record_of
+from tools.pin.record import PinRecord, encoded, record_of
 
 _PAGE: Final = 1000  # the most the specification lets one ask for
 
@@ -44,19 +46,45 @@ class RemoteBook:
 
     def count(self, wanted: Wanted) -> int:
         """How many match, as the service says."""
-        return self._parsed(self.psa.get(_query(wanted, wanted.before, 1)))[0]
+        return self._parsed(self.psa.get(_page(wanted, wanted.before, 1)))[0]
 
     def pins(self, wanted: Wanted) -> Iterator[PinRecord]:
+        """All that match, as they come."""
+        before = wanted.before
+        if self.is_fleek:
+            for chunk in (stream := self._stream(wanted)).chunks:
+                yield from lines.records(chunk, self.where)
+            if stream.is_over:
+                return
+            before = stream.before
+        yield from self._paged(replace(wanted, before=before))
+
+    def lines(self, wanted: Wanted) -> Iterator[str]:
+        """The same as lines of JSON."""
+        before = wanted.before
+        if self.is_fleek:
+            for chunk in (stream := self._stream(wanted)).chunks:
+                yield lines.checked(chunk, self.where)
+            if stream.is_over:
+                return
+            before = stream.before
+        for record in self._paged(replace(wanted, before=before)):
+            yield f"{encoded(record)}\n"
+
+    def _stream(self, wanted: Wanted) -> "_Stream":
+        return _Stream(self.psa, _query(wanted, wanted.before, None), wanted.before)
+
+    def _paged(self, wanted: Wanted) -> Iterator[PinRecord]:
         """All that match; the next page is on its way while one is read."""
         pages = Pages(wanted.before)
         with self.psa.sibling() as psa:
-            psa.begin(_query(wanted, pages.before, _PAGE))
+            psa.begin(_page(wanted, pages.before, _PAGE))
             while not pages.over:
                 fresh = pages.take(*self._parsed(psa.finish()))
                 if pages.crowd is not None:
                     fresh = self._crowd(pages, wanted)
                 if not pages.over:
-                    psa.begin(_query(wanted, pages.before, _PAGE))
+                    psa.begin(_page(wanted, pages.before, _PAGE))
                 yield from fresh
 
     def origins(self, cid: str) -> Iterator[dict[str, Any]]:
@@ -103,7 +131,7 @@ class RemoteBook:
         found: list[PinRecord] = []
         for status in wanted.statuses:
             part = Wanted(wanted.cids, wanted.name, wanted.match, (status,), None, after, wanted.meta)
-            count, page = self._parsed(self.psa.get(_query(part, before, _PAGE)))
+            count, page = self._parsed(self.psa.get(_page(part, before, _PAGE)))
             if count > len(page):
                 hint = "ask for less: --name, --cid or --meta"
                 why = f"{count} pins were created at {pages.crowd}, and the service shows {len(page)} of them"
@@ -141,17 +169,52 @@ class RemoteBook:
         return Unreachable("the service sent something else", where=self.where, hint=NO_SUCH_API)
 
 
+class _Stream:
+    """A node's own list, which knows no pages.
+
+    `is_over`: it came to its end. Otherwise the node has none or broke off, and pages go on from `before`.
+    """
+
+    def __init__(self, psa: Psa, query: str, before: str | None) -> None:
+        self._psa, self._query = psa, query
+        self.before = before
+        self.is_over = False
+
+    @property
+    def chunks(self) -> Iterator[bytes]:
+        """Chunks of whole lines, not looked at; created times are unique, so none is lost at a break."""
+        where = self._psa.service.endpoint
+        with self._psa.sibling() as psa:
+            chunks = lines.whole_lines(psa.stream(f"/x/list?{self._query}"), where)
+            while True:
+                try:
+                    chunk = next(chunks, None)
+                except (NotFound, Unreachable, SourceTimeout, Busy):
+                    return
+                if chunk is None:
+                    self.is_over = True
+                    return
+                yield chunk
+                self.before = lines.last_created(chunk, where)
+
+
 def _named(request_id: str) -> str:
     if not request_id or request_id in (".", ".."):
         raise UsageError("not a request id", where=repr(request_id))
     return f"/pins/{quote(request_id, safe='')}"
 
 
-def _query(wanted: Wanted, before: str | None, limit: int) -> str:
-    fields = [("limit", str(limit)), ("status", ",".join(wanted.statuses))]
+def _page(wanted: Wanted, before: str | None, limit: int) -> str:
+    return f"/pins?{_query(wanted, before, limit)}"
+
+
+def _query(wanted: Wanted, before: str | None, limit: int | None) -> str:
+    """The query of a list; `limit` None: without one."""
+    fields = [("limit", str(limit))] if limit is not None else []
+    fields += [("status", ",".join(wanted.statuses))]
     fields += [("cid", ",".join(wanted.cids))] if wanted.cids else []
     fields += [("name", wanted.name), ("match", wanted.match)] if wanted.name is not None else []
     fields += [("before", before)] if before is not None else []
     fields += [("after", wanted.after)] if wanted.after is not None else []
     fields += [("meta", json.dumps(wanted.meta))] if wanted.meta else []
-    return f"/pins?{urlencode(fields, safe=',:')}"
+    return urlencode(fields, safe=",:")
