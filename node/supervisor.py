@@ -56,6 +56,7 @@ class Post:
     tls: socket.socket | None = None
     admin: socket.socket | None = None
     child: Child | None = None
+    coming: Child | None = None  # what a reload would put in its place
     watcher: "asyncio.Task[None] | None" = None
     ready: bool = False
     leaving: "set[asyncio.Task[int]]" = field(default_factory=set)
@@ -186,8 +187,9 @@ class _Supervisor:
     def _interrupt(self) -> None:
         if self._stopping.is_set():
             for post in self._posts:
-                if post.child is not None:
-                    post.child.kill()
+                for child in (post.child, post.coming):
+                    if child is not None:
+                        child.kill()
         self._begin_stop()
 
     def _begin_stop(self) -> None:
@@ -290,8 +292,12 @@ class _Supervisor:
         old = post.child
         if old is None or not post.ready:
             return  # being started anyway, and with the new configuration
-        child = self._start(post, _other_slot(post))
-        if not await child.ready():
+        child = post.coming = self._start(post, _other_slot(post))
+        ready = await child.ready()
+        if self._stopping.is_set():
+            return  # `_stop` ends both
+        post.coming = None
+        if not ready:
             child.kill()
             log.error("reload: a new %s did not come up; the old one stays", post.name)
             return
@@ -306,7 +312,7 @@ class _Supervisor:
 
     async def _stop(self) -> None:
         self._board.set_serving(wanted=0, ready=0)
-        children = [post.child for post in self._posts if post.child is not None]
+        children = [child for post in self._posts for child in (post.child, post.coming) if child is not None]
         for child in children:
             child.terminate()
         waits = [child.stopped(self._grace_s()) for child in children]

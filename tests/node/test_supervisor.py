@@ -214,6 +214,17 @@ def test_stopping_while_children_start_ends_in_order(data: Path) -> None:
         assert node.wait(20) in (0, 1)  # 1 when a child had not come to its handlers yet
 
 
+@pytest.mark.parametrize("seen", [1, 2, 3])
+def test_a_stop_in_the_middle_of_a_reload_ends_with_0(data: Path, seen: int) -> None:
+    """`seen`: how many of the three children have been replaced, or are being, when the stop comes."""
+    with Node(data, "--workers", "2") as node:
+        before = set(node.children())
+        node.process.send_signal(signal.SIGHUP)
+        while len(set(node.children()) - before) < seen:
+            pass  # the moment is short: a new child is there and does not serve yet
+        assert node.stop() == 0
+
+
 def _open_files(pid: int) -> list[str]:
     folder = Path(f"/proc/{pid}/fd")
     return [os.readlink(folder / fd).rpartition("/")[2] for fd in os.listdir(folder)]
