@@ -66,7 +66,7 @@ class Blob:
         self.content_type = content_type
         self.created_s = created_s
         self.damaged_segments = damaged_segments
-        self.lies_apart = False  # known once it was read
+        self.lies_apart: bool | None = None  # known once it was read
         self._backing = backing
         self._begin = backing.bulk.begin_views
         self._last = segment_count(size_bytes) - 1
@@ -226,6 +226,7 @@ class Blob:
     def _data(self, value: memoryview, size: int, number: int) -> tuple[memoryview, Extent | None]:
         """The data of a segment, unchecked, where it lies (of a pack a copy), and its extent if any."""
         if len(value) == stored.value_bytes(size):
+            self.lies_apart = False
             return value[:size], None
         if not stored.lies_apart(value, size):
             raise self._failed(number, Cause.CHECKSUM)

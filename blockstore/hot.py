@@ -2,8 +2,9 @@
 
 The path repeats what `Blob.lend` does on every read but the first (native/src/hot.rs): a transaction,
 the value, its length, its XXH3. So only a blob whose first segment was proven to BLAKE3 since this
-process opened the store gets an entry, and the entry dies with the board's generation. A blob that lies
-in an extent gets none: its bytes leave by `sendfile`, and a frame is nothing beside them.
+process opened the store gets an entry, and the entry dies with the board's generation. What lies in a slot
+of a pack is copied out first, while its pack is open. A blob that lies in an extent gets none: its bytes
+leave by `sendfile`, and a frame is nothing beside them.
 """
 
 from blockstore import segment as stored
@@ -11,11 +12,13 @@ from blockstore.blob import Blob
 from blockstore.store import Store
 from content.bao._native import HotEntry, HotPath
 from content.bao.geometry import SEGMENT_BYTES
+from durable import slot_of
 
 
 def hot_path(store: Store, entries: dict[bytes, HotEntry]) -> HotPath:
     """The path over `store`; it looks targets up in `entries`, which its maker fills and bounds."""
-    return HotPath(entries, store.board.words, store.backing.bulk.begin_views)
+    backing = store.backing
+    return HotPath(entries, store.board.words, backing.bulk.begin_views, backing.packs.opened)
 
 
 def hot_entry(store: Store, blob: Blob, generation: int, head: bytes, hit: object) -> HotEntry | None:
@@ -23,16 +26,20 @@ def hot_entry(store: Store, blob: Blob, generation: int, head: bytes, hit: objec
 
     `generation` is the board's before `blob` was looked up; `hit` is what the path hands back.
     """
-    if blob.size_bytes == 0 or blob.lies_apart or not store.backing.checked.has(blob.storage_id, 0):
-        return None
     first_bytes = min(blob.size_bytes, SEGMENT_BYTES)
+    is_whole, lies_apart = blob.size_bytes == first_bytes, blob.lies_apart
+    if blob.size_bytes == 0 or not store.backing.checked.has(blob.storage_id, 0):
+        return None
+    if lies_apart is None or (lies_apart and not is_whole):
+        return None
     return HotEntry(
         generation,
         head,
         stored.KEY.pack(blob.storage_id, 0),
         stored.seed_of(blob.storage_id, 0),
         first_bytes,
-        stored.value_bytes(first_bytes),
-        blob.size_bytes == first_bytes,
+        stored.value_bytes(first_bytes) - (first_bytes if lies_apart else 0),
+        is_whole,
         hit,
+        slot_of(blob.storage_id) if lies_apart else None,
     )

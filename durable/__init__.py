@@ -17,7 +17,7 @@ from durable.files import (
     reserve_file,
     write_file_durably,
 )
-from durable.packs import SLOT_BYTES, SLOTS, Pack, Packs
+from durable.packs import SLOT_BYTES, SLOTS, Pack, Packs, slot_of
 from durable.transaction import Cursor, Reading, Txn, ViewTxn
 from durable.writer import GroupWriter
 
@@ -45,6 +45,7 @@ __all__ = [
     "locked_folder",
     "replace_file_durably",
     "reserve_file",
+    "slot_of",
     "translated",
     "write_file_durably",
 ]

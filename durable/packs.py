@@ -52,6 +52,11 @@ class Pack:
             os.close(self.fd)
 
 
+def slot_of(number: int) -> tuple[int, int]:
+    """The pack a number lies in, and where its slot begins."""
+    return number // SLOTS, number % SLOTS * SLOT_BYTES
+
+
 class Packs:
     """The packs in one folder, which is made with the first of them."""
 
@@ -67,6 +72,11 @@ class Packs:
         self._named = False  # a name came or went since then
         self._lock = threading.Lock()
         self._making = threading.Lock()
+
+    @property
+    def opened(self) -> dict[int, Pack]:
+        """The packs that are open just now, by number; for reading, with the interpreter's lock held."""
+        return self._open
 
     # Writing
 
@@ -129,7 +139,7 @@ class Packs:
         opened = self._opened(pack)
         if opened is None:
             return
-        _punch(opened.fd, number % SLOTS * SLOT_BYTES, SLOT_BYTES)
+        _punch(opened.fd, slot_of(number)[1], SLOT_BYTES)
         with self._lock:
             self._written.add(pack)
 
@@ -141,7 +151,7 @@ class Packs:
             opened = self._opened(number // SLOTS)
             if opened is None:
                 return None
-            data = os.pread(opened.fd, size_bytes, number % SLOTS * SLOT_BYTES)
+            data = os.pread(opened.fd, size_bytes, slot_of(number)[1])
         except OSError as error:
             raise translated(error, self._path(number // SLOTS)) from error
         return data if len(data) == size_bytes else None

@@ -3,7 +3,7 @@
 Wrong arguments raise TypeError or ValueError. A chaining value or root is 32 bytes, a node 64.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 from typing_extensions import Buffer
@@ -111,17 +111,25 @@ class HotEntry:
         value_bytes: int,
         whole: bool,
         hit: object,
+        slot: tuple[int, int] | None = None,
     ) -> HotEntry:
-        """Content of `first_bytes` lies in the value of `value_bytes` under `key`, after `head` is sent."""
+        """Content of `first_bytes` lies in the value of `value_bytes` under `key`, after `head` is sent.
+
+        With `slot` it lies in that pack at that offset, and the value holds what else there is.
+        """
 
 @final
 class HotPath:
     """One turn of a connection that asks for something known, without a Python frame in between."""
 
     def __new__(
-        cls, entries: dict[bytes, HotEntry], words: memoryview[int], begin: Callable[[], object]
+        cls,
+        entries: dict[bytes, HotEntry],
+        words: memoryview[int],
+        begin: Callable[[], object],
+        packs: Mapping[int, object],
     ) -> HotPath:
-        """`words` is the board; `begin` opens a transaction of views."""
+        """`words` is the board; `begin` opens a transaction of views; `packs`: the open ones, by number."""
 
     def turn(self, fd: int, plain: dict[bytes, Any], opening: bytes) -> Any:
         """Read once from `fd` and answer a known GET: its hit, (data, hit, taken), or the bytes read."""

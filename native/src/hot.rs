@@ -7,9 +7,11 @@
 //!
 //! Invariants
 //!  1. The transaction and its view end before `turn` returns (no view outlives the call).
-//!  2. Nothing is sent of a value whose length or checksum is not the entry's.
+//!  2. Nothing is sent of a value whose length or checksum is not the entry's. What lies in a slot of a pack,
+//!     which may be emptied at any time, is checked in the copy that is sent.
 //!  3. An entry is used only while the store's generation is the entry's.
 
+use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
 
@@ -23,6 +25,8 @@ use crate::buffer::Borrowed;
 
 /// A request head is far smaller; what is longer is read on by the general way.
 const READ_BYTES: usize = 16 * 1024;
+/// Content in one segment at most (docs/formats/store.md).
+const SEGMENT_BYTES: usize = 256 * 1024;
 /// From here on the system call is long enough for other threads to have the GIL meanwhile.
 const DETACH_BYTES: usize = 64 * 1024;
 /// The checksum of a segment's data lies here, counted from the end of its value (docs/formats/store.md).
@@ -41,13 +45,16 @@ pub struct HotEntry {
     value_bytes: usize,
     whole: bool,
     hit: Py<PyAny>,
+    slot: Option<(u64, i64)>,
 }
 
 #[pymethods]
 impl HotEntry {
     /// `first_bytes`: content in the first segment; `value_bytes`: length of its stored value;
-    /// `whole`: the content is this one segment; `hit`: what `turn` hands back.
+    /// `whole`: the content is this one segment; `hit`: what `turn` hands back; `slot`: the pack in which
+    /// the content lies and where in it, if it is not in the value.
     #[new]
+    #[pyo3(signature = (generation, head, key, seed, first_bytes, value_bytes, whole, hit, slot=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         generation: u64,
@@ -58,11 +65,16 @@ impl HotEntry {
         value_bytes: usize,
         whole: bool,
         hit: Py<PyAny>,
+        slot: Option<(u64, i64)>,
     ) -> PyResult<Self> {
-        if first_bytes == 0 || value_bytes < first_bytes.saturating_add(CHECKSUM_FROM_END) {
+        let inside_bytes = if slot.is_some() { 0 } else { first_bytes };
+        if first_bytes == 0 || value_bytes < inside_bytes.saturating_add(CHECKSUM_FROM_END) {
             return Err(PyValueError::new_err("a stored value is longer than the content in it"));
         }
-        Ok(Self { generation, head, key, seed, first_bytes, value_bytes, whole, hit })
+        if first_bytes > SEGMENT_BYTES {
+            return Err(PyValueError::new_err("a segment is not that long"));
+        }
+        Ok(Self { generation, head, key, seed, first_bytes, value_bytes, whole, hit, slot })
     }
 }
 
@@ -79,6 +91,12 @@ pub struct HotPath {
     entries: Py<PyDict>,
     begin: Py<PyAny>,
     words: Words,
+    packs: Py<PyDict>,
+}
+
+thread_local! {
+    /// Where the content of a slot is copied to be checked and sent; it stays in the core's cache.
+    static COPY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 enum Sent {
@@ -89,14 +107,15 @@ enum Sent {
 
 #[pymethods]
 impl HotPath {
-    /// `entries`: target -> HotEntry; `words`: the board; `begin`: opens a transaction of views.
+    /// `entries`: target -> HotEntry; `words`: the board; `begin`: opens a transaction of views; `packs`: those
+    /// that are open, by number.
     #[new]
-    fn new(entries: Py<PyDict>, words: &Bound<'_, PyAny>, begin: Py<PyAny>) -> PyResult<Self> {
+    fn new(entries: Py<PyDict>, words: &Bound<'_, PyAny>, begin: Py<PyAny>, packs: Py<PyDict>) -> PyResult<Self> {
         let words = Words(Borrowed::of(words)?);
         if words.0.bytes().len() < 8 * (GENERATION_WORD + 1) {
             return Err(PyValueError::new_err("the board has too few words"));
         }
-        Ok(Self { entries, begin, words })
+        Ok(Self { entries, begin, words, packs })
     }
 
     /// Read once from `fd` and answer if that is a known GET.
@@ -159,37 +178,62 @@ impl HotPath {
             return Ok(Sent::Nothing);
         }
         let txn = self.begin.bind(py).call0()?;
-        let sent = send_value(py, &txn, fd, entry, opening);
+        let sent = self.send_value(py, &txn, fd, entry, opening);
         txn.call_method0(intern!(py, "abort"))?;
         sent
     }
+
+    fn send_value<'py>(
+        &self,
+        py: Python<'py>,
+        txn: &Bound<'py, PyAny>,
+        fd: i32,
+        entry: &HotEntry,
+        opening: &Bound<'py, PyBytes>,
+    ) -> PyResult<Sent> {
+        let value = txn.call_method1(intern!(py, "get"), (&entry.key,))?;
+        if value.is_none() {
+            return Ok(Sent::Nothing);
+        }
+        let view = Borrowed::of(&value)?;
+        let value = view.bytes();
+        if value.len() != entry.value_bytes {
+            return Ok(Sent::Nothing);
+        }
+        let at = entry.value_bytes - CHECKSUM_FROM_END;
+        let checksum = u64::from_le_bytes(value[at..at + 8].try_into().expect("eight bytes"));
+        let (opening, head, seed) = (opening.as_bytes(), entry.head.bind(py).as_bytes(), entry.seed);
+        let length = opening.len() + head.len() + entry.first_bytes;
+        let checked = move |content: &[u8]| {
+            (XxHash3_64::oneshot_with_seed(seed, content) == checksum).then(|| transmit(fd, &[opening, head, content]))
+        };
+        let taken = match entry.slot {
+            None => {
+                let work = || checked(&value[..entry.first_bytes]);
+                if entry.first_bytes > DETACH_BYTES { py.detach(work) } else { work() }
+            }
+            Some((pack, offset)) => {
+                let Some(pack) = self.packs.bind(py).get_item(pack)? else { return Ok(Sent::Nothing) };
+                let pack_fd: i32 = pack.getattr(intern!(py, "fd"))?.extract()?;
+                let work = || with_copy(pack_fd, offset, entry.first_bytes, checked);
+                if entry.first_bytes > DETACH_BYTES { py.detach(work) } else { work() }
+            }
+        };
+        Ok(match taken {
+            None => Sent::Nothing,
+            Some(taken) if entry.whole && taken == length => Sent::All,
+            Some(taken) => Sent::Part(taken),
+        })
+    }
 }
 
-fn send_value<'py>(
-    py: Python<'py>,
-    txn: &Bound<'py, PyAny>,
-    fd: i32,
-    entry: &HotEntry,
-    opening: &Bound<'py, PyBytes>,
-) -> PyResult<Sent> {
-    let value = txn.call_method1(intern!(py, "get"), (&entry.key,))?;
-    if value.is_none() {
-        return Ok(Sent::Nothing);
-    }
-    let view = Borrowed::of(&value)?;
-    if view.bytes().len() != entry.value_bytes {
-        return Ok(Sent::Nothing);
-    }
-    let parts = [opening.as_bytes(), entry.head.bind(py).as_bytes(), &view.bytes()[..entry.first_bytes]];
-    let at = entry.value_bytes - CHECKSUM_FROM_END;
-    let checksum = u64::from_le_bytes(view.bytes()[at..at + 8].try_into().expect("eight bytes"));
-    let seed = entry.seed;
-    let work = move || (XxHash3_64::oneshot_with_seed(seed, parts[2]) == checksum).then(|| transmit(fd, &parts));
-    let taken = if entry.first_bytes > DETACH_BYTES { py.detach(work) } else { work() };
-    Ok(match taken {
-        None => Sent::Nothing,
-        Some(taken) if entry.whole && taken == parts.iter().map(|part| part.len()).sum::<usize>() => Sent::All,
-        Some(taken) => Sent::Part(taken),
+/// What `work` makes of a copy of `bytes` of a file; None where they cannot be had.
+fn with_copy(fd: i32, offset: i64, bytes: usize, work: impl Fn(&[u8]) -> Option<usize>) -> Option<usize> {
+    COPY.with_borrow_mut(|room| {
+        room.resize(SEGMENT_BYTES, 0);
+        // SAFETY: the kernel writes at most `bytes`, fewer than there is room for.
+        let got = unsafe { libc::pread(fd, room.as_mut_ptr().cast(), bytes, offset) };
+        if usize::try_from(got) == Ok(bytes) { work(&room[..bytes]) } else { None }
     })
 }
 

@@ -10,6 +10,7 @@ import pytest
 from blockstore import Store
 from blockstore.hot import hot_entry, hot_path
 from content.bao._native import HotEntry, HotPath
+from tests.blockstore.test_packs import add
 
 TAIL = b"HTTP/1.1\r\nHost: x\r\n\r\n"
 TARGET = b"/blake3/known"
@@ -37,6 +38,15 @@ class Bench:
         self.client, self.server = socket.socketpair()
         self.server.setblocking(False)
         self.client.setblocking(False)
+
+    @classmethod
+    def packed(cls, folder: Path, content: bytes) -> "Bench":
+        """With the blob in a slot of a pack, where `add` puts small files."""
+        made = cls(folder / "data", b"another")
+        [made.root] = add(made.store, folder, content)
+        made.blob, made.content = made.store.blob(made.root), content
+        made.blob.read(0, len(content))
+        return made
 
     def learn(self) -> bool:
         entry = hot_entry(self.store, self.blob, self.store.board.generation(), HEAD, self.hit)
@@ -199,7 +209,57 @@ def test_wrong_arguments_are_refused_plainly(bench: Bench) -> None:
     with pytest.raises(TypeError):
         HotEntry("1", HEAD, b"key", 1, 1, 100, True, None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="words"):
-        HotPath({}, memoryview(b"short"), lambda: None)
+        HotPath({}, memoryview(b"short"), lambda: None, {})
+    with pytest.raises(ValueError, match="segment"):
+        HotEntry(1, HEAD, b"key", 1, 262_145, 100, True, None, (0, 0))
     bench.entries[TARGET] = None  # type: ignore[assignment]
     with pytest.raises(TypeError):
         bench.turn()
+
+
+@pytest.mark.parametrize("size", [32_769, 100_000, 262_143, 262_144])
+def test_what_lies_in_a_pack_is_answered_whole(tmp_path: Path, size: int) -> None:
+    bench = Bench.packed(tmp_path, os.urandom(size))
+    bench.server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    assert bench.blob.lies_apart
+    assert bench.learn()
+    for _ in range(3):
+        assert bench.turn() is bench.hit
+        assert bench.received() == OPENING + HEAD + bench.content
+    bench.close()
+
+
+def test_a_slot_that_was_damaged_or_emptied_is_not_sent(tmp_path: Path) -> None:
+    bench = Bench.packed(tmp_path, os.urandom(100_000))
+    bench.learn()
+    [pack] = (tmp_path / "data" / "packs").iterdir()
+    at = bench.blob.storage_id % 256 * (256 << 10)
+    with pack.open("r+b") as file:
+        file.seek(at + 99_999)
+        file.write(bytes([bench.content[-1] ^ 1]))
+    assert bench.turn() == REQUEST
+    bench.store.backing.packs.free(bench.blob.storage_id)
+    assert bench.turn() == REQUEST
+    os.truncate(pack, at)
+    assert bench.turn() == REQUEST
+    assert bench.received() == b""
+    bench.close()
+
+
+def test_a_pack_that_is_not_open_is_left_to_the_general_way_which_opens_it(tmp_path: Path) -> None:
+    bench = Bench.packed(tmp_path, os.urandom(100_000))
+    bench.learn()
+    bench.store.backing.packs.opened.clear()
+    assert bench.turn() == REQUEST
+    assert bench.received() == b""
+    assert bench.blob.read(0, 10) == bench.content[:10]
+    assert bench.turn() is bench.hit
+    bench.close()
+
+
+def test_a_blob_that_was_not_read_by_its_handle_gets_no_entry_yet(bench: Bench) -> None:
+    """Where it lies is not known: an entry would be declined for ever."""
+    bench.blob = bench.store.blob(bench.root)
+    assert not bench.learn()
+    bench.blob.read(0, 1)
+    assert bench.learn()

@@ -15,7 +15,6 @@ from blockstore import segment as stored
 from blockstore.block_rows import BlockRow
 from blockstore.bundle import PACK_ABOVE_BYTES, Bundle
 from blockstore.doomed import ClearStep
-from blockstore.hot import hot_entry
 from blockstore.landings import Landings
 from blockstore.roots import Root
 from content.bao._native import SmallFiles
@@ -98,9 +97,7 @@ def test_files_above_the_bound_lie_in_slots_and_all_read_back(
         assert store.blob(root).read(0, len(data)) == data
 
 
-def test_a_slot_is_offered_as_bytes_and_has_no_hot_entry(
-    store: Store, content: Content, tmp_path: Path
-) -> None:
+def test_a_slot_is_offered_as_bytes(store: Store, content: Content, tmp_path: Path) -> None:
     data = content(100_000)
     (root,) = add(store, tmp_path, data)
     blob = store.blob(root)
@@ -116,7 +113,6 @@ def test_a_slot_is_offered_as_bytes_and_has_no_hot_entry(
     for _ in range(2):
         assert blob.lend(10, 90_000, use, never, 100_000) == 89_990
     assert lent == [data[10:90_000]] * 2
-    assert hot_entry(store, blob, 0, b"head", None) is None
 
 
 def test_damage_in_a_slot_is_found_and_healed_by_the_same_content(
