@@ -19,8 +19,8 @@ from content.cid import Cid
 from content.cid import read as read_cid
 from runtime.errors import BadRequest, TooLarge
 
-# Roots are few; 32 KiB hold 800 of them
-MAX_HEADER_BYTES: Final = 32 << 10
+# Held until it is whole; so many bytes name 25,000 roots
+MAX_HEADER_BYTES: Final = 1 << 20
 _V2_PRAGMA: Final = bytes.fromhex("0aa16776657273696f6e02")
 _V2_HEADER_BYTES: Final = 40
 _MAP: Final = 0b101  # a header is a CBOR map: of two, the pragma of a CARv2 of one

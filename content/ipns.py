@@ -56,7 +56,11 @@ def parse_name(text: str) -> Cid:
         except BadRequest as error:
             raise BadRequest(f"not an IPNS name: {error.message}", where=text[:80]) from None
         return Cid.v1(codecs.LIBP2P_KEY, name)
-    cid = Cid.parse(text)
+    try:
+        cid = Cid.parse(text)
+    except BadRequest as error:
+        hint = "names begin with k51 or 12D3; keys have names of their own, which no one else knows"
+        raise BadRequest(f"not an IPNS name: {error.message}", where=text[:80], hint=hint) from None
     if cid.codec not in (codecs.LIBP2P_KEY, codecs.DAG_PB):
         raise BadRequest(
             f"not an IPNS name: its codec is {cid.codec_name}", where=text[:80], hint="libp2p-key is wanted"

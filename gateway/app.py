@@ -46,7 +46,7 @@ from gateway.mended import blob_span, mended_proof
 from gateway.mutable import NameUnknown
 from gateway.ports import Fetcher
 from gateway.proof_answer import answer_proof, parse_query
-from gateway.refusal import not_allowed, told_as_text
+from gateway.refusal import not_allowed, told
 from gateway.routing_answer import ROUTING, Routing
 from net.answer import Answer, Hit, Piece
 from net.app import BodyReader, HotPath
@@ -193,10 +193,10 @@ class Gateway:
             return self._answer_content(request, site)
         except (BlockMissing, NameUnknown, BlobDamaged) as missing:
             if self._content.fetcher is None:
-                return told_as_text(missing)
+                return told(missing, request)
             return None
         except EdgeError as error:
-            return told_as_text(error)
+            return told(error, request)
 
     def _answer_content(self, request: Request, site: Site) -> Answer:
         if request.method == "OPTIONS":
@@ -284,7 +284,7 @@ class Gateway:
         except EdgeError as error:
             if request.path.startswith(PREFIX):
                 raise
-            return told_as_text(error)
+            return told(error, request)
         finally:
             self._misses_left += 1
 

@@ -1,6 +1,6 @@
 """Refusals that must carry a field of their own: 405 with Allow, 416 with Content-Range.
 
-All others are raised as `EdgeError`, and `net` makes the answer.
+All others are raised as `EdgeError`, and `net` makes the answer; about content, `told` does.
 """
 
 import json
@@ -32,17 +32,22 @@ def _answer(error: EdgeError, status: int, field: tuple[str, str]) -> Answer:
     return Answer(status=status, fields=fields, body=body, length=len(body), kind="error")
 
 
-def told_as_text(error: EdgeError) -> Answer:
-    """An error about content as plain text: people, and the tools of other gateways, read it so."""
+def told(error: EdgeError, request: Request) -> Answer:
+    """An error about content: the usual JSON for who names that type in Accept, else plain text.
+
+    People, and the tools of other gateways, read text.
+    """
     status = error.outcome.http_status
+    as_json = "application/json" in (request.fields.get("accept") or "").lower()
     lines = [
         error.message,
         f"  where: {error.where}" if error.where else "",
         f"  {error.hint}" if error.hint else "",
     ]
-    body = "\n".join(line for line in lines if line).encode("utf-8", "replace") + b"\n"
+    text = json.dumps(error.as_json()) if as_json else "\n".join(line for line in lines if line)
+    body = text.encode("utf-8", "replace") + b"\n"
     fields = [
-        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Type", "application/json" if as_json else "text/plain; charset=utf-8"),
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
         ("Access-Control-Allow-Origin", "*"),

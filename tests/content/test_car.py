@@ -96,7 +96,7 @@ def test_a_block_that_is_not_what_it_is_called_is_refused() -> None:
     "raw",
     [
         varint.encode(1 << 40),
-        varint.encode(33 << 10),
+        varint.encode((1 << 20) + 1),
         car.header(ROOTS) + varint.encode(MAX_BLOCK_BYTES + 1000),
         car.header(ROOTS) + varint.encode(1 << 62),
     ],

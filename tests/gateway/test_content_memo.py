@@ -1,5 +1,6 @@
 """What is remembered of an answer is used for the very same question only, and dies with the content."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
@@ -121,3 +122,15 @@ def test_a_name_that_moves_moves_at_once(
         put = edge(data, "name", "put", "--name", key.text, str(tmp_path / "record"))
         assert put.returncode == 0, put.stderr
         assert [ask(session, "GET", f"/ipns/{key.text}").body for _ in TWICE] == [body] * 3
+
+
+def test_errors_about_content_are_json_for_who_asks_for_it(site: Site) -> None:
+    nowhere = f"/ipfs/{site.roots.many}/nowhere"
+    as_text = site.node.get(nowhere)
+    as_json = site.node.get(nowhere, {"Accept": "application/json"})
+    assert as_text.status == as_json.status == 404
+    assert (as_text.headers["Content-Type"] or "").startswith("text/plain")
+    assert as_json.headers["Content-Type"] == "application/json"
+    error = json.loads(as_json.body)["error"]
+    assert error["kind"] == "not_found"
+    assert error["message"].encode() in as_text.body

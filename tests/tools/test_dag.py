@@ -197,3 +197,18 @@ def test_a_file_that_is_no_car_is_named_with_the_place_that_is_wrong(edge: Edge,
     done = edge("dag", "import", broken)
     assert done.code == 2
     assert f"{broken}, byte 0" in done.err
+
+
+def test_cat_of_a_directory_says_that_it_is_one_and_what_to_use(edge: Edge, tmp_path: Path) -> None:
+    cid = _add(edge, _folder(tmp_path, "f", ("a", b"a")))
+    refused = edge("cat", cid, "--json")
+    assert (refused.code, refused.error["message"], refused.error["where"]) == (2, "it is a directory", cid)
+    assert "ls" in refused.error["hint"]
+
+
+def test_a_key_is_no_name_and_the_error_says_so(edge: Edge, tmp_path: Path) -> None:
+    _add(edge, _folder(tmp_path, "f", ("a", b"a")))
+    refused = edge("name", "resolve", "site", "--json")
+    assert refused.code == 2
+    assert refused.error["message"].startswith("not an IPNS name")
+    assert "k51" in refused.error["hint"]

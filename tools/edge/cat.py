@@ -2,6 +2,8 @@
 
 import click
 
+from content.unixfs.directory import is_directory, kind_of
+from runtime.errors import UsageError
 from tools.edge.delivery import show
 from tools.edge.invocation import Invocation, command
 from tools.edge.local_blocks import LocalBlocks
@@ -23,5 +25,10 @@ def cat(invocation: Invocation, paths: tuple[ContentPath, ...]) -> None:
       fleek-edge cat /ipns/k51q…/index.html
     """
     with invocation.store() as store:
+        blocks = LocalBlocks(store)
         for path in paths:
-            show(LocalBlocks(store).pieces(resolved(invocation, store, path)), to_terminal=True)
+            cid = resolved(invocation, store, path)
+            if is_directory(kind_of(cid, blocks.read(cid))):
+                hint = "`fleek-edge ls` lists it, `fleek-edge get` writes it down"
+                raise UsageError("it is a directory", where=cid.text(), hint=hint)
+            show(blocks.pieces(cid), to_terminal=True)
