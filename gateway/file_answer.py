@@ -92,6 +92,8 @@ def proof_of_file(asked: ContentRequest, target: Target, reading: Reading) -> An
     """A BLAKE3 proof form of the file. Raises NotAcceptable where it is not whole here."""
     cid = target.resolved.terminal
     blob = reading.file(cid)
+    if blob is None and cid.is_identity:
+        raise NotAcceptable("the CID holds the bytes of this file itself: there is nothing to prove")
     if blob is None:
         raise NotAcceptable(
             "only a file that is here whole has BLAKE3 proofs",

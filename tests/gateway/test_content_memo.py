@@ -134,3 +134,9 @@ def test_errors_about_content_are_json_for_who_asks_for_it(site: Site) -> None:
     error = json.loads(as_json.body)["error"]
     assert error["kind"] == "not_found"
     assert error["message"].encode() in as_text.body
+
+
+def test_a_proof_of_an_inline_file_is_refused_with_the_reason(site: Site) -> None:
+    refused = site.node.get("/ipfs/bafkqablimvwgy3y?format=bao")
+    assert refused.status == 406
+    assert b"holds the bytes of this file itself" in refused.body
