@@ -68,6 +68,9 @@ class Committer:
         self._ballast = ballast
         self._where = str(index.path.parent)
         self._storing = threading.Lock()
+        self.no_change = threading.Event()
+        """Set while no change of the index runs: who reads on and on waits for it between two snapshots."""
+        self.no_change.set()
 
     def store(self, batch: list[Job]) -> bool:
         """Commit what the batch brings for bulk; False when that failed for all of it. A refusal is kept."""
@@ -135,6 +138,8 @@ class Committer:
         if not todo:
             return
         txn = environment.begin_write()
+        if not bulk:
+            self.no_change.clear()
         try:
             room, disk_room = environment.room_bytes(txn), environment.disk_room_bytes(txn)
             for job in todo:
@@ -151,10 +156,14 @@ class Committer:
             if bulk:
                 self._extents.sync()
                 self._packs.sync()
+            else:
+                self.no_change.set()
             txn.commit()
         except BaseException:
             with contextlib.suppress(*FOREIGN):
                 txn.abort()  # a commit that failed has ended the transaction itself
             if bulk:
                 self._extents.drop()
+            else:
+                self.no_change.set()
             raise

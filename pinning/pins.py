@@ -231,6 +231,7 @@ class Pins:
             search = self._search(txn, account, wanted)
         top = None if search is None else search.top
         while search is not None and top is not None:
+            self._index.give_way()
             with self._index.reading() as txn:
                 step = search.step(txn, top, STREAM_PAGE, counting=False)
             yield from step.pins

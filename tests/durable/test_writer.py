@@ -225,3 +225,34 @@ def test_the_writer_thread_may_not_wait_for_itself(bench: Bench) -> None:
     bench.writer.submit(Job(index=bench.put_index(b"1"), done=done))
     bench.writer.run(index=bench.put_index(b"2"))
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize("ends", ["well", "refused", "broken"])
+def test_who_reads_on_and_on_gives_way_to_a_change_that_runs(bench: Bench, ends: str) -> None:
+    begun, go = threading.Event(), threading.Event()
+    ended: list[EdgeError | None] = []
+
+    def change(txn: Txn) -> None:
+        begun.set()
+        assert go.wait(20)
+        if ends == "refused":
+            raise Conflict("no")
+        if ends == "broken":
+            raise RuntimeError("a bug")
+
+    done = threading.Event()
+
+    def heard(error: EdgeError | None) -> None:
+        ended.append(error)
+        done.set()
+
+    assert bench.writer.give_way(0.0)
+    bench.writer.submit(Job(index=change, urgent=True, done=heard))
+    assert begun.wait(20)
+    assert not bench.writer.give_way(0.0)
+    assert not bench.writer.give_way(0.001)
+    go.set()
+    assert bench.writer.give_way(20)
+    assert done.wait(20)
+    assert (ended[0] is None) == (ends == "well")
+    assert bench.writer.give_way(0.0)
