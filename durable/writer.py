@@ -95,10 +95,10 @@ class GroupWriter:
         return not self._stopping
 
     def give_way(self, longest_s: float) -> bool:
-        """Wait while a change of the index runs, so long at most; whether none does now. 0.1 us when none did.
+        """Wait while a change of the index runs, so long at most; whether none does now. 0.1 us without one.
 
-        A change is a few dozen calls of LMDB, each of which lets go of the interpreter: what a thread that reads
-        on and on takes of it then, the change waits for, call by call.
+        A change is a few dozen calls of LMDB, each of which lets go of the interpreter: what a thread that
+        reads on and on takes of it then, the change waits for, call by call.
         """
         no_change = self._committer.no_change
         return no_change.is_set() or no_change.wait(longest_s)
