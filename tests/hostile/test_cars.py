@@ -31,7 +31,7 @@ def taken(*pieces: bytes) -> tuple[CarReader, list[Block]]:
     return reader, blocks
 
 
-@pytest.mark.parametrize("length", [(32 << 10) + 1, 1 << 32, (1 << 63) - 1])
+@pytest.mark.parametrize("length", [(1 << 20) + 1, 1 << 32, (1 << 63) - 1])
 def test_a_header_of_gigabytes_is_refused_at_its_length(length: int) -> None:
     reader = CarReader()
     with pytest.raises(TooLarge, match=f"a header of {length} bytes") as caught:
@@ -124,6 +124,6 @@ def test_bytes_that_are_not_the_names_are_refused_by_name() -> None:
 
 
 def test_a_header_of_many_roots_is_bounded() -> None:
-    body = dag_cbor.encode({"roots": [BLOCK.cid] * 5000, "version": 1})
+    body = dag_cbor.encode({"roots": [BLOCK.cid] * 50_000, "version": 1})
     with pytest.raises(TooLarge, match="header"):
         taken(varint.encode(len(body)) + body)
