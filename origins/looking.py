@@ -15,6 +15,8 @@ from runtime.errors import EdgeError, NotFound, SourceTimeout, Unreachable
 # A source that failed once is often back at the next moment; who waits for longer had better be told
 _ROUNDS: Final = 3
 _WAIT_MAX_S: Final = 5.0
+# Timers of an event loop are rounded to a millisecond and may fire before the clock says so
+_TIMER_S: Final = 0.002
 
 Attempt = Callable[[str, Gain], Coroutine[Any, Any, None]]
 
@@ -56,10 +58,12 @@ class Looking:
     async def _rounds(self, cid: Cid, attempt: Attempt, also: Sequence[str], hedge_s: float) -> None:
         deadline_s = self._clock.tick_s() + self._limit_s
         without: set[str] = set()
+        unreached: Unreachable | None = None
         for left in reversed(range(_ROUNDS)):
-            gain = Gain()
+            gain, asked = Gain(), list[str]()
 
-            async def one(source: str, gain: Gain = gain) -> None:
+            async def one(source: str, gain: Gain = gain, asked: list[str] = asked) -> None:
+                asked.append(source)
                 try:
                     await attempt(source, gain)
                 except NotFound:
@@ -70,14 +74,17 @@ class Looking:
             try:
                 await race.run(self._limit_s)
                 return
-            except SourceTimeout as error:
-                raise SourceTimeout(error.message, where=cid.text()) from None
-            except (NotFound, Unreachable) as error:
+            except SourceTimeout as slow:
+                raise SourceTimeout(slow.message, where=cid.text()) from None
+            except (NotFound, Unreachable) as problem:
+                # that nobody was asked, as all rested when this round began, tells nothing new
+                failure = unreached if unreached is not None and not asked else problem
+                unreached = failure if isinstance(failure, Unreachable) else None
                 rest_s = self._sources.rest_s(without, also)
                 may_wait = left and rest_s is not None and rest_s <= _WAIT_MAX_S
                 if rest_s is None or not may_wait or self._clock.tick_s() + rest_s > deadline_s:
-                    raise _told(error, rest_s, cid) from None
-                await asyncio.sleep(rest_s)
+                    raise _told(failure, rest_s, cid) from None
+                await asyncio.sleep(rest_s + _TIMER_S)
 
 
 def _told(error: NotFound | Unreachable, rest_s: float | None, cid: Cid) -> NotFound | Unreachable:
