@@ -27,6 +27,7 @@ from runtime.errors import BlobDamaged
 _BLOCK: Final = struct.Struct("<B32sQIQQHH")
 _FILE: Final = struct.Struct("<B32sQ")
 _VERSION: Final = 1
+_LINKS_TO_NOTHING: Final = 0x80  # in the byte of the version; what does not know it reads the block
 _ORDINAL: Final = b"next-block-ordinal"
 _SERIAL: Final = b"dag-root-serial"
 # Framing of a leaf is 14 bytes at most as kubo writes it; what has more is kept as a block of its own
@@ -36,7 +37,10 @@ _SECOND_MS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """Where a block's bytes lie. `touched_ms`: when it was last put or asked to stay."""
+    """Where a block's bytes lie. `touched_ms`: when it was last put or asked to stay.
+
+    `is_leaf`: it is known to link to nothing, by whatever codec, so that its bytes need not be here to tell.
+    """
 
     blob: bytes
     offset: int
@@ -45,6 +49,7 @@ class BlockRow:
     suffix: bytes = b""
     ordinal: int = 0
     touched_ms: int = 0
+    is_leaf: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -63,7 +68,7 @@ class FileRow:
 def block_value(key: bytes, row: BlockRow) -> bytes:
     """Value of a row of `blocks`."""
     head = _BLOCK.pack(
-        _VERSION,
+        _VERSION | (_LINKS_TO_NOTHING if row.is_leaf else 0),
         row.blob,
         row.offset,
         row.length,
@@ -79,11 +84,13 @@ def block_row(key: bytes, value: bytes) -> BlockRow:
     """Read a row of `blocks`. Raises BlobDamaged."""
     body = records.opened(key, value, "block")
     try:
-        _, blob, offset, length, ordinal, touched_ms, before, after = _BLOCK.unpack_from(body)
+        version, blob, offset, length, ordinal, touched_ms, before, after = _BLOCK.unpack_from(body)
     except struct.error as error:
         raise BlobDamaged("a block row cannot be read", where=key.hex()[:80]) from error
     frame = body[_BLOCK.size :]
-    return BlockRow(blob, offset, length, frame[:before], frame[before : before + after], ordinal, touched_ms)
+    prefix, suffix = frame[:before], frame[before : before + after]
+    is_leaf = bool(version & _LINKS_TO_NOTHING)
+    return BlockRow(blob, offset, length, prefix, suffix, ordinal, touched_ms, is_leaf)
 
 
 def file_row(key: bytes, value: bytes) -> FileRow:
@@ -169,7 +176,8 @@ class BlockRows:
         if old is not None and old.blob != row.blob:
             self._let_go(txn, multihash, old.blob)
         ordinal = old.ordinal if old is not None else self.take_ordinals(txn, 1)
-        fresh = replace(row, ordinal=ordinal, touched_ms=now_ms)
+        is_leaf = old is not None and old.is_leaf
+        fresh = replace(row, ordinal=ordinal, touched_ms=now_ms, is_leaf=is_leaf)
         txn.put(multihash, block_value(multihash, fresh), db=self._catalog.blocks)
         self._hold(txn, multihash, row.blob, now_ms)
         return True
@@ -207,6 +215,13 @@ class BlockRows:
             return False
         self._touch(txn, multihash, row, now_ms)
         return True
+
+    def note_leaf(self, txn: Txn, multihash: bytes) -> None:
+        """Put on record that a block links to nothing; the caller has read it."""
+        row = self.block(txn, multihash)
+        if row is not None and not row.is_leaf:
+            value = block_value(multihash, replace(row, is_leaf=True))
+            txn.put(multihash, value, db=self._catalog.blocks)
 
     def drop(self, txn: Txn, multihash: bytes) -> None:
         """Forget a block, and the file it is the root of; both let go of their blobs."""

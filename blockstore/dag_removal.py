@@ -1,7 +1,7 @@
 """Taking a whole DAG away by its CID: for good, or only its bytes.
 
 Removing keeps what another kept DAG needs; evicting keeps every block with links, because a sweep that cannot
-read one would have to keep everything. Called by `rm` and `evict`.
+read one would have to keep everything, and they make it cheap to have the rest again. For `rm`, `evict`.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ from typing import Final
 from blockstore.backing import Backing
 from blockstore.dag import Dag
 from blockstore.dag_sweep import DagSweep
+from blockstore.leaf_notes import note_leaves
 from blockstore.records import BlobState, RootKind
 from content import cid as codecs
 from content.block import BlockMissing
 from content.cid import DAG_PB, Cid
-from content.links import links
+from content.links import links, links_to_nothing
 from content.multihash import SHA2_256
 from durable import Txn
 from runtime.errors import Conflict, NotFound
@@ -54,7 +55,7 @@ def remove(backing: Backing, dag: Dag, cid: Cid, *, force: bool = False) -> Remo
     Raises NotFound; Conflict while an account keeps it (unless `force`), or when it cannot be told what other
     DAGs reach. When this returns no process serves what is removed.
     """
-    below = {each.multihash for each in _present(dag, cid)}
+    below = {each.multihash for each, _ in _present(dag, cid)}
     if not below:
         raise NotFound("no block is stored under this CID", where=cid.text())
     for each in spellings(cid):
@@ -78,13 +79,24 @@ def remove(backing: Backing, dag: Dag, cid: Cid, *, force: bool = False) -> Remo
 
 
 def evict(backing: Backing, dag: Dag, cid: Cid) -> Evicted:
-    """Drop the bytes of a DAG's leaves; names, links, pins and records stay. Raises NotFound."""
+    """Drop the bytes of a DAG's leaves; names, links, pins and records stay. Raises NotFound.
+
+    Reads every block that may have links by its codec, leaves of dag-pb as well.
+    """
     leaves: set[bytes] = set()
     inner: set[bytes] = set()
-    for each in _present(dag, cid):
-        (leaves if each.codec in _LEAVES else inner).add(each.multihash)
+    noted: list[bytes] = []
+    for each, data in _present(dag, cid):
+        if data is None:
+            leaves.add(each.multihash)
+        elif links_to_nothing(each.multihash, data):
+            leaves.add(each.multihash)
+            noted.append(each.multihash)
+        else:
+            inner.add(each.multihash)
     if not leaves and not inner:
         raise NotFound("no block is stored under this CID", where=cid.text())
+    note_leaves(backing, dag, noted)
     with backing.index.reading() as txn:
         blobs = sorted(dag.blobs_of(txn, leaves) - _lying(dag, txn, inner))
     freed: list[int] = []
@@ -108,8 +120,10 @@ def evict(backing: Backing, dag: Dag, cid: Cid) -> Evicted:
     return Evicted(len(freed), size_bytes, len(inner))
 
 
-def _present(dag: Dag, root: Cid) -> Iterator[Cid]:
-    """The blocks of a DAG that are here, each once; the walk goes on beside one that is not."""
+def _present(dag: Dag, root: Cid) -> Iterator[tuple[Cid, bytes | None]]:
+    """The blocks of a DAG that are here, each once, with the bytes of those that by their codec may have
+    links; the walk goes on beside one that is not.
+    """
     seen: set[bytes] = set()
     waiting = [root]
     while waiting:
@@ -119,12 +133,15 @@ def _present(dag: Dag, root: Cid) -> Iterator[Cid]:
         seen.add(cid.raw)
         if not dag.has(cid):
             continue
-        yield cid
-        if cid.codec not in _LEAVES:
-            try:
-                waiting += links(cid, dag.read(cid))
-            except BlockMissing:
-                continue
+        if cid.codec in _LEAVES:
+            yield cid, None
+            continue
+        try:
+            data = dag.read_sound(cid)
+        except BlockMissing:
+            continue
+        yield cid, data
+        waiting += links(cid, data)
 
 
 def _lying(dag: Dag, txn: Txn, multihashes: set[bytes]) -> set[bytes]:

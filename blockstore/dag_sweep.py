@@ -9,7 +9,8 @@ marked, and were not put or asked for within the lease, are dropped in write tra
  3. a block that was put meanwhile has an ordinal above the mark: it stays.
 
 Dropping a row drops its hold on a blob; the sweep of blobs that follows frees the bytes. A block that cannot
-be read (damaged, evicted) hides what it links to, so then nothing is dropped at all.
+be read (damaged, evicted) hides what it links to, so then nothing is dropped at all. What was evicted as a
+leaf says so in its row.
 """
 
 from collections.abc import Iterable, Iterator
@@ -123,7 +124,7 @@ class DagSweep:
                 if row is None:
                     continue
                 is_new = self._marks.setdefault(cid.codec, Marks()).add(row.ordinal)
-                if is_new and cid.codec not in _LEAVES:
+                if is_new and cid.codec not in _LEAVES and not row.is_leaf:
                     found.append(cid)
         return found
 

@@ -22,6 +22,7 @@ from blockstore.ids import StorageIds
 from blockstore.index_rows import IndexRows
 from blockstore.ingest import Ingest
 from blockstore.landing import Put
+from blockstore.leaf_notes import note_leaves_of
 from blockstore.origin_book import OriginBook
 from blockstore.partial import Partial
 from blockstore.records import HASH_BYTES, TABLES, BlobRow, BlobState, RootKind
@@ -279,6 +280,7 @@ class Store:
     def evict(self, root: bytes) -> None:
         """Drop the bytes of a blob, keep its name, type and roots. Raises NotFound."""
         backing = self.backing
+        note_leaves_of(backing, self.dag, root)
         freed: list[int] = []
 
         def index(txn: Txn) -> None:

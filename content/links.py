@@ -1,8 +1,13 @@
 """The links of a block, whatever its codec: what a sweep, a CAR and a pin walk along."""
 
+from typing import Final
+
 from content import cid as codecs
 from content import dag_cbor, dag_json, dag_pb, dag_value
 from content.cid import Cid
+from runtime.errors import BadRequest
+
+_LINKING: Final = (codecs.DAG_PB, codecs.DAG_CBOR, codecs.DAG_JSON)
 
 
 def links(cid: Cid, data: bytes) -> tuple[Cid, ...]:
@@ -17,3 +22,15 @@ def links(cid: Cid, data: bytes) -> tuple[Cid, ...]:
     if cid.codec == codecs.DAG_JSON:
         return tuple(dag_value.links(dag_json.decode(data)))
     return ()
+
+
+def links_to_nothing(multihash: bytes, data: bytes) -> bool:
+    """Whether a block has no links, whichever codec its bytes are read by."""
+    return not any(_has_links(Cid.v1(codec, multihash), data) for codec in _LINKING)
+
+
+def _has_links(cid: Cid, data: bytes) -> bool:
+    try:
+        return bool(links(cid, data))
+    except BadRequest:
+        return False

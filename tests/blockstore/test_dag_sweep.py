@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from blockstore import Root, Store, StoreSettings
+from blockstore.dag_removal import evict
 from blockstore.dag_sweep import DagSweep
-from content import multihash
+from content import dag_pb, multihash
 from content.block import Block, BlockMissing
-from content.cid import DAG_CBOR, RAW, Cid
+from content.cid import DAG_CBOR, DAG_JSON, DAG_PB, RAW, Cid
 from content.dag_cbor import encode
 from content.links import links
 from content.multihash import IDENTITY
+from content.unixfs.message import Kind, Message
+from content.unixfs.message import encode as encode_message
 from durable import Durability
 
 LEASE_S = 100.0
@@ -206,6 +209,42 @@ def test_an_inner_block_that_cannot_be_read_stops_the_sweep_of_blocks(store: Sto
     assert not store.dag.has(other.cid)
     with pytest.raises(BlockMissing):
         store.dag.read(other.cid)
+
+
+def test_a_leaf_that_could_have_links_and_was_evicted_by_its_hash_does_not_stop_the_sweep(
+    store: Store, clock: Clock
+) -> None:
+    leaf = Block.sealed(DAG_PB, dag_pb.encode(dag_pb.Node((), encode_message(Message(Kind.FILE, b"leaf")))))
+    other = Block.sealed(RAW, b"other")
+    root = node(1, [leaf.cid])
+    store.dag.put([leaf, other, root])
+    store.dag.pin(root.cid, Root.pin())
+    found = store.dag.slice(leaf.cid)
+    assert found is not None
+    store.evict(found.blob.root)
+    clock.now += 2 * LEASE_S
+    report = store.sweep()
+    assert (report.unreadable, report.removed_blocks) == ("", 1)
+    assert store.dag.has(root.cid)
+    store.dag.put([leaf])
+    assert store.dag.read(leaf.cid) == leaf.data
+
+
+def test_what_has_links_under_another_codec_is_no_leaf(store: Store, clock: Clock) -> None:
+    below = Block.sealed(RAW, b"below")
+    text = f'{{"a":{{"/":"{below.cid}"}}'.ljust(ord("{")) + "}"
+    block = Block.sealed(DAG_PB, b"\n" + text.encode())  # a tag and a length to one, space to the other
+    assert links(block.cid, block.data) == ()
+    as_json = Cid.v1(DAG_JSON, block.cid.multihash)
+    assert links(as_json, block.data) == (below.cid,)
+    store.dag.put([below, block])
+    store.dag.pin(block.cid, Root.pin())
+    store.dag.pin(as_json, Root.pin())
+    done = evict(store.backing, store.dag, block.cid)
+    assert (done.blobs, done.kept) == (0, 1)
+    clock.now += 2 * LEASE_S
+    store.sweep()
+    assert store.dag.read(below.cid) == below.data
 
 
 def test_what_an_inline_block_of_a_pinned_dag_links_to_stays(store: Store, clock: Clock) -> None:

@@ -10,6 +10,7 @@ import blake3
 import pytest
 
 from blockstore import Root, Store
+from blockstore.dag_removal import evict
 from blockstore.origin import Origin, OriginKind
 from blockstore.origin_book import blob_name
 from content.block import Block
@@ -17,7 +18,7 @@ from content.cid import Cid
 from content.commp import PieceHasher, piece_cid
 from content.unixfs.build_directory import Entry, build_directory
 from content.unixfs.file import leaves
-from content.unixfs.profile import UNIXFS_V1_2025
+from content.unixfs.profile import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
 from durable import Txn
 from origins.rebuild import Rebuild, candidates
 from tests.appliance import Node
@@ -270,3 +271,37 @@ def test_a_lost_child_is_found_by_the_origins_of_the_root_above_it(tmp_path: Pat
             store.dag.put(made.blocks)
         with node_with(tmp_path, f"allow_nets = {LOOPBACK}", "--workers", "1") as node:
             assert node.get(f"/ipfs/{cid}").body == content
+
+
+@pytest.mark.parametrize("profile", [UNIXFS_V1_2025, UNIXFS_V0_2015], ids=lambda each: each.name)
+@pytest.mark.parametrize("kind", [OriginKind.HTTP, OriginKind.GATEWAY], ids=lambda each: each.name)
+@pytest.mark.parametrize("as_one", [True, False], ids=["flattened", "blocks"])
+def test_an_evicted_file_takes_no_room_and_its_next_read_brings_it_back(
+    tmp_path: Path, profile: Profile, kind: OriginKind, as_one: bool
+) -> None:
+    content = random.Random(10).randbytes(2_500_001)
+    cid, blocks = file_blocks(content, profile)
+    with ExitStack() as stack:
+        source = stack.enter_context(in_a_thread(Source(blocks)))
+        server = stack.enter_context(byte_server.in_a_thread(ByteServer({"/file": content})))
+        address = f"{server.url}/file" if kind is OriginKind.HTTP else source.url
+        with Store.open(tmp_path / "data") as store:
+            if as_one:
+                rebuild = Rebuild(store, cid, [profile])
+                rebuild.write(content)
+                rebuild.finish()
+            else:
+                store.dag.put(list(blocks.values()))
+            store.dag.pin(cid, Root.pin())
+            store.origins.merge([(cid.multihash, Origin(kind, address, added_s=1.0))])
+            done = evict(store.backing, store.dag, cid)
+            assert (done.size_bytes >= len(content), done.kept) == (True, 1)
+            assert store.usage().bytes_ < 2_000, "the root with its links is left"
+            assert not store.sweep().unreadable, "gc still knows what links to what"
+        with node_with(tmp_path, f"allow_nets = {LOOPBACK}", "--workers", "1") as node:
+            assert node.get(f"/ipfs/{cid}").body == content
+            assert (
+                node.get(f"/ipfs/{cid}", {"Range": "bytes=1500000-1500009"}).body == content[1500000:1500010]
+            )
+        with Store.open(tmp_path / "data") as store:
+            assert is_back(store, cid, content)

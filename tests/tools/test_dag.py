@@ -154,9 +154,12 @@ def test_a_blob_that_was_put_outlives_the_file_that_lies_in_it(edge: Edge, tmp_p
     assert edge("get", name).out == _random(7)
 
 
-def test_evict_drops_bytes_and_keeps_links_pins_and_a_gc_that_works(edge: Edge, tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", ["unixfs-v1-2025", "unixfs-v0-2015"])
+def test_evict_drops_bytes_and_keeps_links_pins_and_a_gc_that_works(
+    edge: Edge, tmp_path: Path, profile: str
+) -> None:
     folder = _folder(tmp_path, "f", ("big", _random(8)), ("small", b"s"))
-    cid = _add(edge, folder)
+    cid = _add(edge, folder, "--profile", profile)
     record = edge("evict", cid, "--json").records[0]
     assert (record["evicted"], record["size_bytes"], record["blocks_kept"]) == (True, 3_000_001, 2)
     assert edge("cat", f"{cid}/big").code == 3
@@ -164,7 +167,9 @@ def test_evict_drops_bytes_and_keeps_links_pins_and_a_gc_that_works(edge: Edge, 
     assert edge("stat", cid, "--json").records[0]["roots"][0]["kind"] == "pin"
     loose = _add(edge, _folder(tmp_path, "loose", ("x", b"loose")))
     assert edge("rm", loose).code == 0, "what the evicted DAG links to is still known"
-    assert _add(edge, folder) == cid
+    assert edge("gc", "--json").records[-1]["unreadable"] == ""
+    assert edge("evict", cid, "--json").records[0]["size_bytes"] == 0
+    assert _add(edge, folder, "--profile", profile) == cid
     assert edge("cat", f"{cid}/big").out == _random(8)
 
 

@@ -81,8 +81,8 @@ def unpin(invocation: Invocation, things_: tuple[Named, ...], name: str | None) 
 def evict(invocation: Invocation, things_: tuple[Named, ...]) -> None:
     """Drop the bytes of blobs and DAGs, keep the record.
 
-    Pins and names stay, so that the bytes can be fetched again. Of a DAG the leaves go, which are nearly all
-    of its bytes; blocks with links stay, because gc reads them.
+    Pins and names stay, so that the bytes can be fetched again. Of a DAG the leaves go, raw and dag-pb ones,
+    which are nearly all of its bytes; blocks with links stay, because gc reads them.
 
     \b
     Example:
