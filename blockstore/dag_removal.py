@@ -128,9 +128,12 @@ def _present(dag: Dag, root: Cid) -> Iterator[tuple[Cid, bytes | None]]:
     waiting = [root]
     while waiting:
         cid = waiting.pop()
-        if cid.raw in seen or cid.is_identity:
+        if cid.raw in seen:
             continue
         seen.add(cid.raw)
+        if cid.is_identity:  # it takes no room, and may link to what does
+            waiting += reversed(links(cid, cid.digest))
+            continue
         if not dag.has(cid):
             continue
         if cid.codec in _LEAVES:

@@ -266,7 +266,7 @@ class _Run:
             offset = self.flat.size_bytes
             self.flat.write(payload)
             prefix, suffix = block[: leaf.block_start], block[leaf.block_stop :]
-            if len(prefix) + len(suffix) <= FRAME_BYTES_MAX and payload:
+            if len(prefix) + len(suffix) <= FRAME_BYTES_MAX and payload and not leaf.cid.is_identity:
                 self.flat.leaf(multihash, offset, len(payload), prefix, suffix)
         self._expected = []
 

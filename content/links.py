@@ -24,6 +24,18 @@ def links(cid: Cid, data: bytes) -> tuple[Cid, ...]:
     return ()
 
 
+def links_through(cid: Cid, data: bytes) -> tuple[Cid, ...]:
+    """As `links`, with those of inline blocks behind them: CIDs that hold a block which has links itself.
+
+    Inline blocks are among them, for a walk to pass over: all that is below them is named too.
+    """
+    found = list(links(cid, data))
+    for each in found:  # it grows: a digest of 128 bytes has a few links at most
+        if each.is_identity:
+            found += links(each, each.digest)
+    return tuple(found)
+
+
 def links_to_nothing(multihash: bytes, data: bytes) -> bool:
     """Whether a block has no links, whichever codec its bytes are read by."""
     return not any(_has_links(Cid.v1(codec, multihash), data) for codec in _LINKING)

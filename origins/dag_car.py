@@ -13,7 +13,7 @@ from content import cid as codecs
 from content.block import Block
 from content.car import CarReader
 from content.cid import Cid
-from content.links import links
+from content.links import links_through
 from runtime.errors import BadRequest, TooLarge, Unreachable, Unverified
 
 # Links whose blocks have not come, 100 bytes each: of the widest path there is, several times
@@ -72,10 +72,6 @@ class DagCar:
 def _below(block: Block) -> tuple[Cid, ...]:
     """What a block links to, through CIDs that are their own blocks too."""
     try:
-        found = list(links(block.cid, block.data))
-        for cid in found:  # it grows: a digest of 128 bytes has a few links at most
-            if cid.is_identity and cid.codec not in _LEAVES:
-                found += links(cid, cid.digest)
+        return links_through(block.cid, block.data)
     except BadRequest:
         return ()  # verified, and not of its codec: the walk says so
-    return tuple(found)

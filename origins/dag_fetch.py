@@ -15,7 +15,7 @@ from blockstore.presence import present
 from content import cid as codecs
 from content import multihash
 from content.cid import Cid
-from content.links import links
+from content.links import links_through
 from origins.dag_car import DagCar
 from origins.looking import Looking
 from origins.sources import Sources
@@ -65,7 +65,7 @@ class DagFetch:
         if cid.codec in _LEAVES:
             return False
         try:
-            return not all(self._is_here(each) for each in links(cid, self._store.dag.read(cid)))
+            return not all(map(self._is_here, links_through(cid, self._store.dag.read(cid))))
         except BadRequest:
             return False
 

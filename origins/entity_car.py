@@ -4,7 +4,7 @@ Each block must be the root, or linked from a block before it that belongs to th
 file, or a shard of a directory. So what a source can make us store is bounded by what the root names.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from content import cid as codecs
@@ -46,6 +46,14 @@ class EntityCar:
             raise Unreachable(error.message, where=error.where) from None
 
 
+def _with_inline(parts: Iterable[Cid]) -> Iterator[Cid]:
+    """Parts of a file, and of those that are inline nodes theirs: a digest of 128 bytes has a few at most."""
+    for cid in parts:
+        yield cid
+        if cid.is_identity:
+            yield from parts_of_entity(Block(cid, cid.digest))
+
+
 def parts_of_entity(block: Block) -> tuple[Cid, ...]:
     """The blocks right below that belong to the same entity; () for what has none."""
     if block.cid.codec != codecs.DAG_PB:
@@ -53,7 +61,7 @@ def parts_of_entity(block: Block) -> tuple[Cid, ...]:
     try:
         found = node(block.cid, block.data)
         if is_file(found.message):
-            return tuple(found.links.cids())
+            return tuple(_with_inline(found.links.cids()))
         if found.message.kind is Kind.HAMT_SHARD:
             _, below = found.links.native.entries(shard(block.cid, found).prefix_chars)
             return tuple(map(Cid.from_bytes, below))

@@ -11,8 +11,9 @@ from blake3 import blake3
 from blockstore import Root, Store, StoreSettings
 from blockstore import format as store_format
 from blockstore.flat import Flat
-from blockstore.importing import Importing, flatten_woken
+from blockstore.importing import Importing, flatten, flatten_woken
 from blockstore.landings import Landings
+from content import multihash
 from content.block import Block, BlockMissing
 from content.cid import DAG_PB, RAW, Cid
 from content.dag_pb import Link, Node, encode
@@ -212,6 +213,19 @@ def test_a_blob_that_a_block_lies_in_is_not_removed_but_by_force(store: Store) -
         store.dag.read(block.cid)
     store.dag.put([block])
     assert store.dag.read(block.cid) == block.data
+
+
+def test_an_inline_leaf_of_a_file_gets_no_row_when_the_file_is_made_whole(store: Store) -> None:
+    leaf = Block.sealed(RAW, b"leaf")
+    inline = Cid.v1(RAW, multihash.of(multihash.IDENTITY, b"inline"))
+    file = message(Message(Kind.FILE, file_bytes=10, block_bytes=(4, 6)))
+    root = Block.sealed(DAG_PB, encode(Node((Link(leaf.cid, "", 4), Link(inline, "", 6)), file)))
+    store.dag.put([leaf, root])
+    assert flatten(store.dag, root.cid)
+    whole = store.dag.file(root.cid)
+    assert whole is not None
+    assert whole.read(0, 10) == b"leafinline"
+    assert not store.dag.is_known(inline)
 
 
 def test_evicted_blocks_are_missing_until_they_are_put_again(store: Store) -> None:

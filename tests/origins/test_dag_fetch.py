@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from content import dag_cbor
+from content import dag_cbor, dag_pb, multihash
 from content.block import Block
-from content.cid import DAG_CBOR, RAW, Cid
+from content.cid import DAG_CBOR, DAG_PB, RAW, Cid
+from content.unixfs.message import Kind, Message, encode
 from origins import trustless
 from origins.dag_car import DagCar
+from origins.entity_car import EntityCar
 from runtime.errors import NotFound, TooLarge, Unreachable, Unverified
 from tests.origins.fetching import Fetching, fetching, run
 from tests.origins.trustless_source import CAR_TYPE, Asked, Response, Source, car_of, serving
@@ -20,6 +22,15 @@ pytestmark = pytest.mark.timeout(120)
 FILES = {f"file {index}": random.Random(index).randbytes(1_400_000) for index in range(6)}
 ROOT, HELD = tree(FILES)
 NOBODY = Block.sealed(RAW, b"nobody linked to this")
+
+
+def inline(codec: int, data: bytes) -> Cid:
+    return Cid.v1(codec, multihash.of(multihash.IDENTITY, data))
+
+
+def file_node(part: Cid) -> bytes:
+    message = encode(Message(Kind.FILE, file_bytes=4, block_bytes=(4,)))
+    return dag_pb.encode(dag_pb.Node((dag_pb.Link(part, "", 4),), message))
 
 
 def lacking(here: Fetching, held: Held = HELD) -> list[Cid]:
@@ -159,7 +170,30 @@ def test_a_source_in_a_private_network_is_not_dialled(tmp_path: Path) -> None:
     run(test())
 
 
+def test_what_only_an_inline_block_links_to_comes_with_the_car(tmp_path: Path) -> None:
+    leaf = Block.sealed(RAW, b"leaf")
+    root = Block.sealed(DAG_CBOR, dag_cbor.encode([inline(DAG_CBOR, dag_cbor.encode([leaf.cid]))]))
+    held = {each.cid.multihash: each for each in (root, leaf)}
+
+    async def test() -> None:
+        async with serving(Source(dict(held))) as source, fetching(tmp_path / "d", source) as here:
+            here.dag.put([root])
+            await here.fetcher.dag(root.cid)
+            assert lacking(here, held) == []
+
+    run(test())
+
+
 # The CAR alone
+
+
+def test_parts_of_an_inline_node_belong_to_the_entity() -> None:
+    leaf = Block.sealed(RAW, b"leaf")
+    middle = inline(DAG_PB, file_node(leaf.cid))
+    root = Block.sealed(DAG_PB, file_node(middle))
+    car = EntityCar(root.cid)
+    assert list(car.feed(car_of((root.cid,), [root, leaf]))) == [root, leaf]
+    car.end()
 
 
 def test_blocks_that_are_here_pass_so_that_what_is_below_them_is_taken() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from content import car
 from content.block import Block, BlockMissing
 from content.cid import Cid
-from content.links import links
+from content.links import links_through
 from content.unixfs import directory
 from content.unixfs.build_file import FileBuilder, LeafMade
 from content.unixfs.file import blocks, is_file, node
@@ -131,7 +131,7 @@ class Source:
             block = self.held.get(cid.multihash)
             if block is not None and cid.multihash not in found:
                 found[cid.multihash] = Block(cid, block.data)
-                waiting += reversed(links(cid, block.data))
+                waiting += reversed(links_through(cid, block.data))
         return list(found.values())
 
     def car(self, asked: Asked) -> bytes:

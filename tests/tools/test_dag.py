@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from blockstore import Root, Store
-from content import car, dag_pb
+from content import car, dag_cbor, dag_pb, multihash
 from content.block import Block
-from content.cid import DAG_PB, RAW, Cid
+from content.cid import DAG_CBOR, DAG_PB, RAW, Cid
 from content.unixfs.message import Kind, Message, encode
 from pinning.losing import REMOVED
 from pinning.pin import Status, Wish
@@ -84,6 +84,32 @@ def test_missing_blocks_are_counted_and_the_first_is_named_with_3(edge: Edge, da
         refused = edge(*command, root.cid.text(), "--json")
         assert (refused.code, refused.error["where"]) == (3, leaves[0].cid.text())
     assert edge("stat", root.cid.text(), "--json").records[0]["roots"] == [], "a pin of a part is no pin"
+
+
+def test_what_only_an_inline_block_links_to_is_counted_verified_evicted_and_removed(
+    edge: Edge, data: Path
+) -> None:
+    leaf = Block.sealed(RAW, _random(11, 100_000))
+    inline = Cid.v1(DAG_CBOR, multihash.of(multihash.IDENTITY, dag_cbor.encode([leaf.cid])))
+    root = Block.sealed(DAG_CBOR, dag_cbor.encode({"below": inline}))
+    name = root.cid.text()
+    with Store.open(data) as store:
+        store.dag.put([root])
+    for command in (["pin"], ["verify"], ["dag", "stat"]):
+        refused = edge(*command, name, "--json")
+        assert (refused.code, refused.error["where"]) == (3, leaf.cid.text()), command
+    with Store.open(data) as store:
+        store.dag.put([leaf])
+    assert edge("pin", name).code == 0
+    assert edge("dag", "stat", name, "--json").records[0]["blocks"] == 2
+    assert edge("verify", name, "--json").records[0]["blocks"] == 2
+    evicted = edge("evict", name, "--json").records[0]
+    assert (evicted["size_bytes"], evicted["blocks_kept"]) == (100_000, 1)
+    with Store.open(data) as store:
+        store.dag.put([leaf])
+    assert edge("rm", name, "--json").records[0]["blocks_removed"] == 2
+    with Store.open(data) as store:
+        assert not store.dag.has(leaf.cid)
 
 
 def test_stat_tells_both_names_of_a_file_and_who_keeps_it(edge: Edge, tmp_path: Path) -> None:

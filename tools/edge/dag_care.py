@@ -61,9 +61,12 @@ def verified_dag(store: Store, root: Cid) -> DagVerified:
     waiting = [root]
     while waiting:
         cid = waiting.pop()
-        if cid.raw in seen or cid.is_identity:
+        if cid.raw in seen:
             continue
         seen.add(cid.raw)
+        if cid.is_identity:  # it takes no room, and may link to what does
+            waiting += reversed(links(cid, cid.digest))
+            continue
         try:
             data = dag.read(cid)
             if not multihash.verify(cid.multihash, data):

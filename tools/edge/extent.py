@@ -36,9 +36,12 @@ def measured(dag: Dag, root: Cid, together: set[bytes] | None = None) -> Extent:
     waiting = [root]
     while waiting:
         cid = waiting.pop()
-        if cid.raw in seen or cid.is_identity:
+        if cid.raw in seen:
             continue
         seen.add(cid.raw)
+        if cid.is_identity:  # it takes no room, and may link to what does
+            waiting += reversed(links(cid, cid.digest))
+            continue
         size = dag.size(cid)
         if size is None:
             extent.missing += 1
