@@ -11,10 +11,12 @@ Invariants
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urljoin
 
@@ -22,8 +24,10 @@ import h11
 
 from net.fields import Fields
 from net.guard import Guard, checked_url
-from net.wire_out import READ_BYTES, IdleWires, Key, WireOut
-from runtime.errors import EdgeError, NotFound, SourceTimeout, TooLarge, Unreachable
+from net.wire_out import READ_BYTES, IdleWires, Key, WireOut, fault_words
+from runtime.errors import EdgeError, Forbidden, SourceTimeout, TooLarge, Unreachable
+
+log = logging.getLogger("fleek.net")
 
 _ADDRESSES_MAX: Final = 8  # tried of one name
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
@@ -128,8 +132,8 @@ class Outbound:
         Raises Forbidden (the guard), Unreachable, SourceTimeout. The status is the caller's to judge.
         """
         ask = _Ask("GET", (("Accept", accept),), b"", max_bytes, _from_now(deadline_s), reuse)
-        for _ in range(self._limits.redirects + 1):
-            reply = await self._once(url, ask)
+        for turn in range(self._limits.redirects + 1):
+            reply = await self._once(url, ask, is_redirect=turn > 0)
             if reply.status not in _REDIRECTS:
                 return reply
             reply.close()
@@ -137,7 +141,7 @@ class Outbound:
             if location is None:
                 raise Unreachable("a redirect that does not say where to", where=url)
             url = urljoin(url, location)
-        raise Unreachable("too many redirects", where=url)
+        raise Unreachable(f"too many redirects: more than {self._limits.redirects}", where=url)
 
     async def put(
         self, url: str, body: bytes, *, content_type: str, max_bytes: int, deadline_s: float
@@ -149,7 +153,7 @@ class Outbound:
         fields = (("Content-Type", content_type), ("Content-Length", str(len(body))))
         return await self._once(url, _Ask("PUT", fields, body, max_bytes, _from_now(deadline_s), False))
 
-    async def _once(self, url: str, ask: _Ask) -> OutboundReply:
+    async def _once(self, url: str, ask: _Ask, *, is_redirect: bool = False) -> OutboundReply:
         try:
             async with asyncio.timeout_at(ask.deadline_s):
                 if ask.reuse:
@@ -159,7 +163,7 @@ class Outbound:
                             return await self._exchange(wire, url, ask)
                         except Unreachable:
                             pass  # it was closed while it waited: once more, on a new one
-                return await self._exchange(await self._connect(_key(url)), url, ask)
+                return await self._exchange(await self._connect(_key(url), is_redirect), url, ask)
         except TimeoutError:
             raise SourceTimeout("no answer in the time there was", where=url) from None
 
@@ -186,14 +190,16 @@ class Outbound:
             raise Unreachable("the answer is compressed, which was not asked for", where=url)
         return reply
 
-    async def _connect(self, key: Key) -> WireOut:
+    async def _connect(self, key: Key, is_redirect: bool) -> WireOut:
         """A connection to the first address of the host that may be dialled and answers."""
         scheme, host, port = key
         secure = scheme == "https"
         problem: EdgeError | None = None
         addresses = list(dict.fromkeys(await self._resolve(host, port)))[:_ADDRESSES_MAX]
         for address in addresses:
-            self._guard.check(address)  # one that is refused ends the request: no honest name mixes them
+            self._check(
+                host, address, is_redirect
+            )  # one that is refused ends the request: no honest name mixes them
         for address in addresses:
             try:
                 async with asyncio.timeout(self._limits.connect_s):
@@ -208,8 +214,21 @@ class Outbound:
             except ssl.SSLCertVerificationError as error:
                 raise Unreachable(f"its certificate is refused: {error.verify_message}", where=host) from None
             except (OSError, TimeoutError) as error:
-                problem = Unreachable(f"cannot connect: {str(error) or 'timed out'}", where=f"{host}:{port}")
-        raise problem or NotFound("the name has no address", where=host)
+                problem = Unreachable(f"cannot connect: {fault_words(error)}", where=f"{host}:{port}")
+        raise problem or Unreachable("the name has no address", where=host)
+
+    def _check(self, host: str, address: str, is_redirect: bool) -> None:
+        """Raise Forbidden unless `address` of `host` may be dialled; who did not write it is not told it."""
+        try:
+            self._guard.check(address)
+        except Forbidden as error:
+            if _is_address(host) and not is_redirect:
+                raise
+            log.info("%s: %s", host, error.message)
+            problem = "the address of its name is not a public address: it is not dialled"
+            if is_redirect:
+                problem = "it redirects to what is not a public address: that is not dialled"
+            raise Forbidden(problem, where=host, hint=error.hint) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +242,14 @@ class Outbounds:
         """See `Outbound.close`."""
         self.ours.close()
         self.strict.close()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _key(url: str) -> Key:
@@ -239,5 +266,6 @@ async def _resolved(host: str, port: int) -> Sequence[str]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Unreachable(f"the name cannot be resolved: {error}", where=host) from None
+        why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
+        raise Unreachable(f"the name {host} cannot be resolved: {why}", where=host) from None
     return [str(entry[4][0]) for entry in found]

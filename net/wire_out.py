@@ -6,6 +6,8 @@ only those reuse connections who verify what they get (`Outbound.get(reuse=True)
 """
 
 import asyncio
+import os
+import ssl
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
@@ -53,7 +55,9 @@ class WireOut:
             try:
                 event = self._machine.next_event()
             except h11.RemoteProtocolError as error:
-                raise Unreachable(f"the answer is broken: {error}", where=self._url) from None
+                cut = self._reader.at_eof() and not self._machine.trailing_data[0]
+                problem = "the answer was cut short" if cut else f"the answer is broken: {error}"
+                raise Unreachable(problem, where=self._url) from None
             if event is not h11.NEED_DATA:
                 if isinstance(event, h11.ConnectionClosed):
                     raise Unreachable("the answer was cut short", where=self._url)
@@ -99,7 +103,16 @@ class WireOut:
                 raise SourceTimeout("the answer took too long as a whole", where=self._url) from None
             raise SourceTimeout(f"nothing came for {self._idle_s:g} s", where=self._url) from None
         except OSError as error:
-            raise Unreachable(f"the connection broke: {error}", where=self._url) from None
+            raise Unreachable(f"the connection broke: {fault_words(error)}", where=self._url) from None
+
+
+def fault_words(fault: OSError) -> str:
+    """What the system says of a connection, without the address, which others may not be told."""
+    if isinstance(fault, ssl.SSLError):
+        return f"TLS failed, {(fault.reason or 'for no reason given').replace('_', ' ').lower()}"
+    if fault.errno is None:
+        return "timed out" if isinstance(fault, TimeoutError) else "it was closed"
+    return os.strerror(fault.errno).lower()
 
 
 def _seen(read: "asyncio.Task[bytes]") -> None:

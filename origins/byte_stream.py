@@ -65,9 +65,9 @@ class ByteStreams:
             reply = await outbound.get(url, accept=accept, max_bytes=most_bytes, deadline_s=_WHOLE_S)
             async with reply:
                 if reply.status in ABSENT:
-                    raise NotFound("the origin does not have it any more", where=url)
+                    raise NotFound(f"it answered {reply.status}: it does not have it", where=url)
                 if reply.status != 200:
-                    raise Unreachable(f"the origin answered {reply.status}", where=url)
+                    raise Unreachable(f"it answered {reply.status}", where=url)
                 length = reply.fields.get("content-length") or ""
                 if length.isdecimal() and int(length[:_DIGITS_MAX]) > most_bytes:
                     raise TooLarge(f"it is longer than the {most_bytes:,} bytes there is room for", where=url)

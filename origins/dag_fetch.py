@@ -7,6 +7,7 @@ nothing is sent twice. Where no source gives CARs the caller is left to ask bloc
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,10 +24,13 @@ from origins.steps import step
 from origins.trustless import Gain, NoCars, Trustless
 from runtime.errors import BadRequest, EdgeError, NotFound, SourceTimeout, StoreFull, Unreachable
 
+log = logging.getLogger("fleek.origins")
+
 # A source that answers nothing for so long gets company; then the CAR comes twice, so not soon
 _HEDGE_S: Final = 10.0
 # More than a terabyte is asked for in parts
 _BYTES_MAX: Final = 1 << 40
+_TOLD_MAX: Final = 3  # different failures
 _LEAVES: Final = frozenset((codecs.RAW, codecs.JSON, codecs.CBOR))
 
 
@@ -77,11 +81,13 @@ class DagFetch:
                 await self._trustless.block(source, cid, gain)
             except EdgeError as error:
                 said[source] = error
+                log.info("%s from %s: %s", cid, source, error.message)
                 raise
 
-        await self._looking.look(
-            _name(cid, b"block", also), cid, attempt, also=also, told=lambda error: _told(error, said, cid)
-        )
+        def told(error: EdgeError) -> EdgeError:
+            return _told(error, said, also, cid)
+
+        await self._looking.look(_name(cid, b"block", also), cid, attempt, also=also, told=told)
 
     async def _below(self, cid: Cid, also: Sequence[str]) -> None:
         async def attempt(source: str, gain: Gain) -> None:
@@ -107,14 +113,19 @@ def _name(cid: Cid, what: bytes, also: Sequence[str]) -> bytes:
     return b" ".join((cid.multihash, what, *(each.encode() for each in also)))
 
 
-def _told(error: EdgeError, said: dict[str, EdgeError], cid: Cid) -> EdgeError:
-    """The error with what each source said, as a person is told."""
-    absent = sum(isinstance(each, NotFound) for each in said.values())
-    other = {source: each for source, each in said.items() if not isinstance(each, NotFound)}
-    parts = [f"{absent} of {len(said)} gateways that were asked answered 404"] if absent else []
-    parts += [f"{source}: {each.message}" for source, each in list(other.items())[:3]]
-    parts += [f"and {len(other) - 3} more failed"] if len(other) > 3 else []
-    if not parts or isinstance(error, SourceTimeout):
+def _told(error: EdgeError, said: dict[str, EdgeError], also: Sequence[str], cid: Cid) -> EdgeError:
+    """The error with what sources said, as a person is told who named `also`.
+
+    Those have been told of by their names (`Said`); the operator's and the routers' are not named.
+    """
+    theirs = [each for source, each in said.items() if source not in also]
+    absent = sum(isinstance(each, NotFound) for each in theirs)
+    other = dict.fromkeys(each.message for each in theirs if not isinstance(each, NotFound))
+    parts = [f"{absent} of {len(theirs)} gateways that were asked answered 404"] if absent else []
+    parts += [f"a gateway: {each}" for each in list(other)[:_TOLD_MAX]]
+    parts += ["and more failed"] if len(other) > _TOLD_MAX else []
+    if isinstance(error, SourceTimeout) or (not said and not isinstance(error, NotFound)):
         return error
     kind = NotFound if isinstance(error, NotFound) else Unreachable
-    return kind("; ".join(parts), where=cid.text())
+    nobody = f"no {'other ' if said else ''}gateway is known that may have it"
+    return kind("; ".join(parts) or nobody, where=cid.text())

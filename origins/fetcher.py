@@ -31,6 +31,7 @@ from origins.looking import Attempt, Looking
 from origins.meter import OriginMeter
 from origins.name_fetch import Links, NameFetch, Records, Resolver
 from origins.refetch import Refetch
+from origins.said import Said
 from origins.settings import OriginSettings
 from origins.sources import Sources
 from origins.steps import step
@@ -68,14 +69,15 @@ class Fetcher:
         arrivals = Arrivals()
         sources = Sources(outbound, strict, settings, clock, meter)
         limit_s = settings.fetch_timeout_s
-        self._trustless = Trustless(store.dag, sources, arrivals, clock, meter, limit_s)
+        said = Said()
+        self._trustless = Trustless(store.dag, sources, arrivals, clock, meter, limit_s, said)
         self._looking = Looking(sources, clock, settings.hedge_s, limit_s)
         self._files = FileWindows(store.dag, self._once, self._trustless, sources, self._looking, arrivals)
         self._dags = DagFetch(store, self._trustless, sources, self._looking, settings.max_fetches)
         self._sources = sources
         streams = ByteStreams(outbound, strict, settings.arweave_gateways, meter)
         self._refetching = OneFetch(fills, _REFETCHES_MAX)
-        self.refetch = Refetch(store, streams, self._dags, self._refetching, clock, sources.trust)
+        self.refetch = Refetch(store, streams, self._dags, self._refetching, clock, sources.trust, said)
         self._ways = Ways(store, self.refetch, clock, sources)
         self._names = NameFetch(outbound, settings, records, links, resolver, meter, clock)
 

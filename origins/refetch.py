@@ -17,17 +17,15 @@ Invariants
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from blockstore import Store
 from blockstore.origin import OPERATOR, Origin, OriginKind
-from blockstore.origin_address import named
 from blockstore.origin_book import blob_name
 from content import cid as codecs
 from content import multihash
@@ -36,8 +34,9 @@ from content.commp import commitment_of
 from origins.absences import Absences
 from origins.byte_stream import BYTES_MAX, ByteStreams, open_file
 from origins.fills import OneFetch
-from origins.provider_records import base_url
+from origins.places import PIECE, Place, gateway_of, parted, place_named, search_name
 from origins.rebuild import Rebuild, candidates
+from origins.said import Said
 from origins.sinks import BlobSink, CarSink, ProofSink, Sink
 from origins.steps import step
 from runtime.clock import Clock
@@ -57,14 +56,12 @@ from runtime.errors import (
 log = logging.getLogger("fleek.origins")
 
 _CAR: Final = "car"
-_PIECE: Final = "/piece/"
 _BAO: Final = "application/vnd.fleek.bao"
 # Of the turns there are, so that no account's slow places hold up all others
 _TURNS_OF_ACCOUNT: Final = 2
 # From a place that an account named, that never gave anything, and of who has no quota: what a file of
 # 256 KiB leaves may have at most
 _UNPROVEN_BYTES_MAX: Final = 1 << 36
-_GATEWAYS: Final = frozenset((OriginKind.GATEWAY, OriginKind.PEER))
 Opened = AbstractAsyncContextManager[AsyncIterator[bytes]]
 
 
@@ -74,18 +71,6 @@ class Dags(Protocol):
     async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
         """Have a block, and of what is below it all or a part, also from gateways with these base URLs."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """An origin as it is kept, and the address to dial, which may have a secret."""
-
-    origin: Origin
-    address: str
-
-    @property
-    def dialled(self) -> Origin:
-        return replace(self.origin, address=self.address)
 
 
 class Refetch:
@@ -99,10 +84,13 @@ class Refetch:
         once: OneFetch,
         clock: Clock,
         trust: Callable[[str], None],
+        said: Said,
     ) -> None:
-        """`trust`: told of gateways that the operator named, before they are asked."""
+        """`trust`: told of gateways that the operator named, before they are asked. `said`: what gateways say
+        is noted there by `dags`, the rest here.
+        """
         self._store, self._streams, self._dags, self._once = store, streams, dags, once
-        self._clock, self._trust = clock, trust
+        self._clock, self._trust, self._said = clock, trust, said
         self._absences = Absences()
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -122,7 +110,7 @@ class Refetch:
         Unreachable, StoreFull.
         """
         problem: EdgeError | None = None
-        for whose, places in _parted(self._of(cid, origins, account), account):
+        for whose, places in parted(self._of(cid, origins, account), account):
             try:
                 await self._fetch_in_turn(cid, places, whose, most_bytes)
                 return
@@ -132,9 +120,9 @@ class Refetch:
         raise problem
 
     async def _fetch_in_turn(
-        self, cid: Cid, places: Sequence[_Place], account: str, most_bytes: int | None
+        self, cid: Cid, places: Sequence[Place], account: str, most_bytes: int | None
     ) -> None:
-        asked = _asked(cid.multihash, cid.codec.to_bytes(8), str(most_bytes).encode(), places=places)
+        asked = search_name(cid.multihash, cid.codec.to_bytes(8), str(most_bytes).encode(), places=places)
         await self._once.awaited(
             asked,
             lambda: False,
@@ -152,6 +140,10 @@ class Refetch:
             lambda: self._fetch_blob(root, name),
             self._turn_of(whose),
         )
+
+    def said(self, addresses: Sequence[str], names: Sequence[bytes]) -> list[tuple[str, str]]:
+        """Why places did not give what they were asked for, see `Said.of`."""
+        return self._said.of(addresses, names)
 
     def knows(self, name: bytes) -> bool:
         """Whether an origin is on record from which content of this name may be had. 5 us and more."""
@@ -177,27 +169,28 @@ class Refetch:
             and (each.kind is not OriginKind.LOCAL or each.account == OPERATOR)
         ]
 
-    def _of(self, cid: Cid, declared: Sequence[str], account: str) -> list[_Place]:
+    def _of(self, cid: Cid, declared: Sequence[str], account: str) -> list[Place]:
         """Places to try, best first: those on record, then what is only declared."""
-        found: dict[str, _Place] = {}
+        found: dict[str, Place] = {}
         for each in self._recorded(cid.multihash):
-            kept = found.setdefault(each.address, _Place(each, each.address))
+            kept = found.setdefault(each.address, Place(each, each.address))
             if each.account == OPERATOR:
-                found[each.address] = _Place(replace(kept.origin, account=OPERATOR), each.address)
+                found[each.address] = Place(replace(kept.origin, account=OPERATOR), each.address)
         for text in declared:
             with suppress(BadRequest):
-                origin = named(text, account)
+                place = place_named(text, account)
+                origin = place.origin
                 if origin.is_cut:  # on record without its secret, which is needed to fetch it now
                     known = found.pop(origin.address, None)
                     if known is not None:
                         origin = replace(known.origin, account=account)
-                    found[origin.address] = _Place(origin, text)
+                    found[origin.address] = Place(origin, text)
                 else:
-                    found.setdefault(origin.address, _Place(origin, origin.address))
+                    found.setdefault(origin.address, place)
         return list(found.values())
 
     async def _fetch(
-        self, cid: Cid, places: Sequence[_Place], asked: bytes, most_bytes: int | None = None
+        self, cid: Cid, places: Sequence[Place], asked: bytes, most_bytes: int | None = None
     ) -> None:
         await self._try_all(
             cid.multihash, cid.text(), places, asked, lambda origin: self._from(origin, cid, most_bytes)
@@ -205,8 +198,8 @@ class Refetch:
 
     async def _fetch_blob(self, root: bytes, name: bytes) -> None:
         try:
-            places = [_Place(each, each.address) for each in self._recorded(name)]
-            asked = _asked(b"blob", name, places=places)
+            places = [Place(each, each.address) for each in self._recorded(name)]
+            asked = search_name(b"blob", name, places=places)
             await self._try_all(name, root.hex(), places, asked, lambda each: self._blob_from(each, root))
             return
         except (NotFound, Unreachable, Unverified) as error:
@@ -214,7 +207,8 @@ class Refetch:
         for cid in await step(self._cids_of, root):
             with suppress(NotFound, Unreachable, Unverified, SourceTimeout):
                 places = self._of(cid, (), OPERATOR)
-                await self._fetch(cid, places, _asked(cid.multihash, cid.codec.to_bytes(8), places=places))
+                asked = search_name(cid.multihash, cid.codec.to_bytes(8), places=places)
+                await self._fetch(cid, places, asked)
                 if self._is_whole(root):
                     return
         raise failure
@@ -236,33 +230,48 @@ class Refetch:
         self,
         name: bytes,
         shown: str,
-        places: Sequence[_Place],
+        places: Sequence[Place],
         asked: bytes,
         attempt: Callable[[Origin], Awaitable[str]],
     ) -> None:
         problem: EdgeError = NotFound("no origin of it is known", where=shown)
         self._absences.check(asked, self._clock.tick_s(), shown)
         for place in places:
-            origin = place.origin
-            try:
-                profile = await attempt(place.dialled)
-            except StoreFull:
-                raise
-            except (EdgeError, OSError) as error:
-                failure = error if isinstance(error, EdgeError) else Unreachable(str(error), where=shown)
-                log.info("%s from %s: %s", shown, origin.address, failure.message)
-                self._store.origins.failed(name, origin.address, self._clock.now_s())
-                problem = _worse(problem, failure)
-            else:
-                now_s = self._clock.now_s()
-                self._store.origins.succeeded(name, origin.address, now_s)
-                if profile and profile != origin.profile and origin.added_s:
-                    self._store.origins.note_soon(name, replace(origin, profile=profile))
+            failure = await self._try(name, shown, place, attempt)
+            if failure is None:
                 return
+            problem = _worse(problem, failure)
         problem = _told(problem, shown)
         if places:
             self._absences.learn(asked, problem, self._clock.tick_s())
         raise problem
+
+    async def _try(
+        self, name: bytes, shown: str, place: Place, attempt: Callable[[Origin], Awaitable[str]]
+    ) -> EdgeError | None:
+        """What kept one place from giving it; how it ended is on record and said. Raises StoreFull."""
+        origin = place.origin
+        self._say(place, name, "it was not done in the time there was")  # holds when this is cancelled
+        try:
+            profile = await attempt(place.dialled)
+        except StoreFull:
+            raise
+        except (EdgeError, OSError) as error:
+            failure = error if isinstance(error, EdgeError) else Unreachable(str(error), where=shown)
+            log.info("%s from %s: %s", shown, origin.address, failure.message)
+            self._say(place, name, failure.message)
+            self._store.origins.failed(name, origin.address, self._clock.now_s())
+            return failure
+        now_s = self._clock.now_s()
+        self._said.gave(place.address, name)
+        self._store.origins.succeeded(name, origin.address, now_s)
+        if profile and profile != origin.profile and origin.added_s:
+            self._store.origins.note_soon(name, replace(origin, profile=profile))
+        return None
+
+    def _say(self, place: Place, name: bytes, why: str) -> None:
+        if gateway_of(place.dialled) is None:  # what a gateway said is noted where it is asked
+            self._said.note(place.address, name, why)
 
     # One origin
 
@@ -277,7 +286,7 @@ class Refetch:
         if origin.kind is OriginKind.LOCAL:
             return await _pour(open_file(origin), self._sink(origin, cid))
         if origin.kind is OriginKind.FILECOIN:
-            piece = Cid.parse(origin.address.partition(_PIECE)[2].partition("/")[0].partition("?")[0])
+            piece = Cid.parse(origin.address.partition(PIECE)[2].partition("/")[0].partition("?")[0])
             sink = CarSink(self._store, cid, commitment_of(piece))
             return await _pour(
                 self._streams.open(origin.address, _most(origin), is_trusted=origin.account == OPERATOR), sink
@@ -320,41 +329,11 @@ class Refetch:
         return Rebuild(self._store, cid, candidates(origin.profile))
 
 
-def gateway_of(origin: Origin) -> str | None:
-    """Base URL of a gateway that an origin is; None where it is none, or offers no HTTP."""
-    if origin.kind in _GATEWAYS:
-        address = origin.address
-        return base_url(address) if address.startswith("/") else address.rstrip("/")
-    if origin.kind is OriginKind.FILECOIN and _PIECE not in origin.address:
-        return origin.address.partition("/ipfs/")[0].rstrip("/")
-    return None
-
-
 def _most(origin: Origin, room_bytes: int | None = None) -> int:
     """As much as an origin may send."""
     if room_bytes is not None:
         return min(BYTES_MAX, room_bytes)
     return BYTES_MAX if origin.account == OPERATOR or origin.has_worked else _UNPROVEN_BYTES_MAX
-
-
-def _parted(places: Sequence[_Place], account: str) -> list[tuple[str, list[_Place]]]:
-    """Whose turn is held while which places are asked: an account's own for all, for a reader those who named
-    them. So slow places that one account named do not take every turn of readers.
-    """
-    if account != OPERATOR or not places:
-        return [(account, list(places))]
-    parts: dict[str, list[_Place]] = {}
-    for each in places:
-        parts.setdefault(each.origin.account, []).append(each)
-    return list(parts.items())
-
-
-def _asked(*what: bytes, places: Sequence[_Place]) -> bytes:
-    """A name of a search: the same for the same thing from the same places, in whatever order."""
-    hasher = hashlib.sha256()
-    for each in (*what, *sorted(each.address.encode("utf-8", "surrogateescape") for each in places)):
-        hasher.update(len(each).to_bytes(8) + each)
-    return hasher.digest()
 
 
 async def _pour(opened: Opened, sink: Sink) -> str:

@@ -15,7 +15,8 @@ from blockstore.origin_book import blob_name
 from content.block import BlockMissing
 from content.cid import DAG_CBOR, DAG_JSON, Cid
 from content.dag_walk import walk
-from origins.refetch import Refetch, gateway_of
+from origins.places import gateway_of
+from origins.refetch import Refetch
 from origins.steps import step
 from runtime.clock import Clock
 from runtime.errors import (

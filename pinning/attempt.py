@@ -15,7 +15,7 @@ from pinning.fetch_ports import Quota, Quotas, Retrieval, Sources
 from pinning.here import HereWalk
 from pinning.pin import Pin, Progress
 from pinning.ports import PinWork
-from pinning.reasons import OFFLINE, gateways_of
+from pinning.reasons import OFFLINE, block_of, gateways_of
 from pinning.settings import PinSettings
 from runtime.clock import Clock
 from runtime.errors import EdgeError, NotFound, QuotaExceeded, Unreachable
@@ -82,6 +82,14 @@ class Attempt:
     def look_again(self) -> None:
         """Ask soon whether the pin is still wanted."""
         self._interval_s = _LOOK_S
+
+    def said(self, error: EdgeError) -> list[tuple[str, str]]:
+        """What the origins that the pin names said when they did not give what the try failed for."""
+        sources, wish = self._means.sources, self._pin.wish
+        if sources is None or not wish.origins:
+            return []
+        lacking = block_of(error, wish.cid)
+        return sources.said(wish.origins, list(dict.fromkeys((lacking.multihash, wish.cid.multihash))))
 
     async def run(self) -> Whole | None:
         """What is here in the end; None when the pin was removed meanwhile.

@@ -30,6 +30,13 @@ class Sources(Protocol):
         """
         ...
 
+    def said(self, addresses: Sequence[str], names: Sequence[bytes]) -> list[tuple[str, str]]:
+        """Why some of the places that a pin names did not give what is under `names` (multihashes).
+
+        (Address without its secrets, why); gateways too. Not those that were not asked. At once, some 100 us.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:

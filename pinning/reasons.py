@@ -7,6 +7,7 @@ from content.cid import Cid
 from net.guard import checked_url
 from origins.provider_records import base_url
 from pinning.pin import Pin
+from pinning.rows import DETAILS_CHARS_MAX
 from runtime.errors import (
     BadRequest,
     Blocked,
@@ -28,7 +29,10 @@ OFFLINE: Final = (
     "this node is offline: pins complete only from blocks that are here already; upload a CAR,"
     " or start the node without --offline"
 )
-_DETAILS_CHARS_MAX: Final = 1000
+# Of 20 origins at most, so that a person reads to the end
+_TOLD_MAX: Final = 6
+_ADDRESS_CHARS_MAX: Final = 72
+_WHY_CHARS_MAX: Final = 100
 
 
 def is_final(error: EdgeError) -> bool:
@@ -51,13 +55,24 @@ def gateways_of(origins: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def explain(error: EdgeError, pin: Pin) -> str:
-    """What went wrong with a try."""
+def block_of(error: EdgeError, root: Cid) -> Cid:
+    """The block that a try failed for; `root` where it does not say."""
+    try:
+        return Cid.parse(error.where) if error.where else root
+    except BadRequest:
+        return root
+
+
+def explain(error: EdgeError, pin: Pin, said: Sequence[tuple[str, str]] = ()) -> str:
+    """What went wrong with a try; `said`: what origins that the pin names said (address, why)."""
     where = f" ({error.where})" if error.where and error.where not in error.message else ""
-    if isinstance(error, NotFound):
-        return f"no provider has {_what(error, pin)}: {error.message}{_advice(pin)}"
-    if isinstance(error, (Unreachable, SourceTimeout, Unverified, TooManyRequests)):
-        return f"{_what(error, pin)} could not be fetched: {error.message}{_advice(pin)}"
+    if isinstance(error, (NotFound, Unreachable, SourceTimeout, Unverified, TooManyRequests)):
+        root, block = pin.wish.cid, block_of(error, pin.wish.cid)
+        what = root.text() if block == root else f"the block {block} of {root}"
+        parts = [*_told(said), error.message]
+        nobody = isinstance(error, NotFound) and not said
+        head = f"no provider has {what}" if nobody else f"{what} could not be fetched"
+        return f"{head}: {'; '.join(parts)}{_advice(pin)}"
     if isinstance(error, StoreFull):
         return f"the store is full: {error.message}"
     return f"{error.message}{where}"
@@ -65,31 +80,41 @@ def explain(error: EdgeError, pin: Pin) -> str:
 
 def waiting(reason: str, tries: int, tries_max: int, wait_s: float) -> str:
     """Details of a pin that will be tried again."""
-    return _bounded(f"{reason}; try {tries} of {tries_max}, the next in {_duration(wait_s)}")
+    return _bounded(reason, f"; try {tries} of {tries_max}, the next in {_duration(wait_s)}")
 
 
 def given_up(reason: str, tries: int) -> str:
     """Details of a pin that failed."""
-    return _bounded(reason if tries <= 1 else f"{reason}; given up after {tries} tries")
+    return _bounded(reason, f"; given up after {tries} tries" if tries > 1 else "")
 
 
-def _what(error: EdgeError, pin: Pin) -> str:
-    """The block that lacks, and of what when it is not the root."""
-    root = pin.wish.cid.text()
-    try:
-        block = Cid.parse(error.where).text() if error.where else root
-    except BadRequest:
-        block = root
-    return root if block == root else f"the block {block} of {root}"
+def _told(said: Sequence[tuple[str, str]]) -> list[str]:
+    told = [
+        f"{_short(address, _ADDRESS_CHARS_MAX)}: {_short(why, _WHY_CHARS_MAX)}"
+        for address, why in said[:_TOLD_MAX]
+    ]
+    more = len(said) - len(told)
+    return [*told, f"{more} more of its origins did not give it"] if more else told
+
+
+def _short(text: str, most: int) -> str:
+    """The text, or its beginning and end: of an address both tell the most."""
+    if len(text) <= most:
+        return text
+    tail = most // 3
+    return f"{text[: most - tail - 1]}…{text[-tail:]}"
 
 
 def _advice(pin: Pin) -> str:
-    peers = sum(1 for each in pin.wish.origins if each.startswith("/") and base_url(each) is None)
+    addresses = pin.wish.origins
+    peers = sum(1 for each in addresses if each.startswith("/") and base_url(each) is None)
     if not peers:
-        return "; upload a CAR of it, or name a trustless gateway in the pin's origins"
+        place = "another origin that has it" if addresses else "a trustless gateway in the pin's origins"
+        return f"; upload a CAR of it, or name {place}"
+    offer = "offers" if peers == 1 else "offer"
     return (
-        f"; {peers} of its origins offer data by bitswap only, as kubo does, which this node does not speak:"
-        " upload a CAR instead (ipfs dag export)"
+        f"; {peers} of its origins {offer} data by bitswap only, as kubo does, which this node does not"
+        " speak: upload a CAR instead (ipfs dag export)"
     )
 
 
@@ -97,5 +122,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _bounded(text: str) -> str:
-    return text if len(text) <= _DETAILS_CHARS_MAX else text[: _DETAILS_CHARS_MAX - 1] + "…"
+def _bounded(reason: str, end: str) -> str:
+    """A reason and how it goes on, as long as a pin's row takes; what is cut is in the middle."""
+    room = DETAILS_CHARS_MAX - len(end)
+    return (reason if len(reason) <= room else reason[: room - 1] + "…") + end

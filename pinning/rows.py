@@ -21,7 +21,7 @@ from runtime.errors import BadRequest, BlobDamaged
 ORDINALS_MAX: Final = 1 << 40  # an account's, ever: buckets are numbered by u32
 META_PAIRS_MAX: Final = 1000  # of the specification
 META_BYTES_MAX: Final = 32_768  # labels, not documents: each pair is found again by a row of its own
-DETAILS_CHARS_MAX: Final = 500
+DETAILS_CHARS_MAX: Final = 1500  # what each of some origins said, and what to do
 CURSOR_BYTES_MAX: Final = 65_536
 ACCOUNT_BYTES_MAX: Final = 128  # with the request id it is the owner of a root: 255 bytes
 TOKEN_BYTES: Final = 8

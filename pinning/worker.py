@@ -16,7 +16,7 @@ import contextlib
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -202,12 +202,12 @@ class PinWorker:
                     whole = await attempt.run()
             except TimeoutError:
                 problem: EdgeError = SourceTimeout(f"it was not whole after {self._settings.try_s:.0f} s")
-                await self._did_not(begun, problem)
+                await self._did_not(begun, problem, attempt)
             except EdgeError as error:
-                await self._did_not(begun, error)
+                await self._did_not(begun, error, attempt)
             except Exception as fault:  # a fault with one pin must not stop the others
                 log.error("the pin %s met a fault", pin.request_id, exc_info=fault)
-                await self._did_not(begun, Unreachable("a fault of this program, see its log"))
+                await self._did_not(begun, Unreachable("a fault of this program, see its log"), attempt)
             else:
                 if whole is not None:
                     await self._did(begun, attempt, whole)
@@ -224,13 +224,13 @@ class PinWorker:
                 self._work.pinned, pin.request_id, whole.dag_bytes, whole.raw_bytes, quota_bytes=limit_bytes
             )
         except QuotaExceeded as error:
-            await self._did_not(pin, error)
+            await self._did_not(pin, error, attempt)
             return
         if self._meter is not None:
             self._meter.ended("pinned" if was_there else "gone")
 
-    async def _did_not(self, pin: Pin, error: EdgeError) -> None:
-        ends = [self._end(pin, error)]
+    async def _did_not(self, pin: Pin, error: EdgeError, attempt: Attempt) -> None:
+        ends = [self._end(pin, error, attempt.said(error))]
         await asyncio.to_thread(self._work.ended, ends)
         self._count_ends(ends)
 
@@ -240,10 +240,10 @@ class PinWorker:
             self._meter.ended("failed", failed)
             self._meter.ended("again", len(ends) - failed)
 
-    def _end(self, pin: Pin, error: EdgeError) -> End:
-        """What becomes of a pin after a try that ended so."""
+    def _end(self, pin: Pin, error: EdgeError, said: Sequence[tuple[str, str]] = ()) -> End:
+        """What becomes of a pin after a try that ended so; `said` by the origins that it names."""
         tries, settings = pin.attempts + 1, self._settings
-        reason = explain(error, pin)
+        reason = explain(error, pin, said)
         if is_final(error) or tries >= settings.attempts:
             return pin.request_id, given_up(reason, tries), None
         doubled_s = settings.retry_s * 2.0 ** min(tries - 1, _DOUBLINGS_MAX)

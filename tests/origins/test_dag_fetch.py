@@ -164,8 +164,12 @@ def test_a_source_in_a_private_network_is_not_dialled(tmp_path: Path) -> None:
     async def test() -> None:
         async with serving(Source(dict(HELD))) as source, fetching(tmp_path / "d") as here:
             private = source.url.replace("127.0.0.1", "10.0.0.1")
-            with pytest.raises(Unreachable, match="is not a public address"):
-                await here.fetcher.dag(ROOT, (private, "http://169.254.169.254"))
+            named = (private, "http://169.254.169.254")
+            with pytest.raises(Unreachable, match="no other gateway"):
+                await here.fetcher.dag(ROOT, named)
+            said = here.fetcher.refetch.said(named, [ROOT.multihash])
+            assert [address for address, _ in said] == list(named)
+            assert all("is not a public address" in why for _, why in said)
 
     run(test())
 

@@ -27,6 +27,7 @@ from origins.byte_stream import ByteStreams
 from origins.fills import Fills, OneFetch
 from origins.meter import OriginMeter
 from origins.refetch import Refetch
+from origins.said import Said
 from runtime.clock import SystemClock
 from runtime.errors import EdgeError, NotFound, Unreachable, Unverified
 from tests.origins.byte_server import ByteServer, Held, listening
@@ -76,7 +77,7 @@ async def refetching(
         gateways = Gateways()
         try:
             yield (
-                Refetch(store, streams, gateways, once, SystemClock(), gateways.trusted.append),
+                Refetch(store, streams, gateways, once, SystemClock(), gateways.trusted.append, Said()),
                 server,
                 gateways,
             )

@@ -42,8 +42,9 @@ def test_a_reason_names_the_block_and_what_to_do() -> None:
     absent = NotFound("2 of 2 gateways that were asked answered 404", where=CID.text())
     said = explain(absent, pin("/ip4/1.2.3.4/tcp/4001/p2p/x"))
     assert said == (
-        f"no provider has {CID}: 2 of 2 gateways that were asked answered 404; 1 of its origins offer data by"
-        " bitswap only, as kubo does, which this node does not speak: upload a CAR instead (ipfs dag export)"
+        f"no provider has {CID}: 2 of 2 gateways that were asked answered 404; 1 of its origins offers data"
+        " by bitswap only, as kubo does, which this node does not speak: upload a CAR instead"
+        " (ipfs dag export)"
     )
     assert "name a trustless gateway" in explain(absent, pin())
     other = Block.sealed(RAW, b"other").cid
@@ -53,12 +54,23 @@ def test_a_reason_names_the_block_and_what_to_do() -> None:
     assert root.startswith(f"{CID} could not be fetched: ")
 
 
+def test_what_origins_said_comes_first() -> None:
+    said = [("https://f.example/a", "it answered 404"), ("https://g.example", "it answered 503")]
+    told = explain(NotFound("no other gateway is known", where=CID.text()), pin("https://f.example/a"), said)
+    assert told == (
+        f"{CID} could not be fetched: https://f.example/a: it answered 404; https://g.example: it answered"
+        " 503; no other gateway is known; upload a CAR of it, or name another origin that has it"
+    )
+    assert explain(QuotaExceeded("there is no room"), pin(), said) == "there is no room"
+
+
 def test_tries_and_waits_are_told() -> None:
     assert waiting("why", 2, 8, 20.0) == "why; try 2 of 8, the next in 20 s"
     assert waiting("why", 2, 8, 600.0) == "why; try 2 of 8, the next in 10 min"
     assert given_up("why", 1) == "why"
+    assert given_up("x" * 5000, 8).endswith("…; given up after 8 tries")
     assert given_up("why", 8) == "why; given up after 8 tries"
-    assert len(given_up("x" * 5000, 1)) == 1000
+    assert len(given_up("x" * 5000, 1)) == 1500
 
 
 def test_what_another_try_cannot_mend_is_final() -> None:

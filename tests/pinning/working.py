@@ -116,11 +116,16 @@ async def working(
     work: FakeWork | None = None,
     run: bool = True,
     check: Callable[[Cid], None] | None = None,
+    fetch: dict[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Working]:
-    """A worker, which runs unless told otherwise; `retrieval` None: over `gateways`."""
-    async with fetching(data, *gateways) as here:
+    """A worker, which runs unless told otherwise; `retrieval` None: over `gateways`.
+
+    `fetch`: other settings of the fetcher, which then is asked for what lies at origins too.
+    """
+    async with fetching(data, *gateways, **(fetch or {})) as here:
         found = here.fetcher if retrieval is None else retrieval(here)
+        sources = here.fetcher.refetch if fetch is not None else sources
         made = Working(here, work or FakeWork(), found, sources, PinSettings(**{**QUICK, **settings}), check)
         if run:
             made.go()

@@ -135,7 +135,12 @@ def described(record: PinRecord) -> Iterator[str]:
     yield f"{'created':<12} {record['created']}"
     for key, value in record["meta"].items():
         yield f"{'label':<12} {key}={value}"
+    for index, part in enumerate(details(record).split("; ")):
+        if part:
+            yield f"{'' if index else 'details':<12} {part}"
     for key, value in record["info"].items():
+        if key == "status_details":
+            continue
         shown = key.replace("_", " ")
         is_size = key.endswith("_size") and str(value).isascii() and str(value).isdigit()
         yield f"{shown:<12} {human_size(int(value)) if is_size else value}"

@@ -11,6 +11,7 @@ from typing import Any, Final, TypedDict
 from runtime.errors import Unreachable
 
 _STATUSES: Final = frozenset({"queued", "pinning", "pinned", "failed"})
+_SAID_CHARS_MAX: Final = 160  # of a list's line
 ENDED: Final = frozenset({"pinned", "failed"})
 
 
@@ -103,6 +104,8 @@ def details(record: PinRecord) -> str:
 def line(record: PinRecord) -> str:
     """A pin for people: request id, status, CID, name, and what is said of one that is not pinned."""
     said = details(record) if record["status"] != "pinned" else ""
+    if len(said) > _SAID_CHARS_MAX:
+        said = f"{said[: _SAID_CHARS_MAX - 1]}…"  # `status` shows all of it
     name = record["name"]
     plain = f"{record['requestid']}  {record['status']:<7}  {record['cid']}"
     return f"{plain}{'  ' if name else ''}{name}{f'  ({said})' if said else ''}"

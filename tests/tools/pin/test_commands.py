@@ -140,7 +140,7 @@ def test_status_is_found_by_request_id_and_by_cid(pin: Pin, conduct: Conduct) ->
     assert pin("status", first, "--json").records[0]["requestid"] == first
     assert {each["requestid"] for each in pin("status", CID, "--json").records} == {first, second}
     plain = pin("status", second).out.decode()
-    assert "status details it is failed" in plain
+    assert "details      it is failed" in plain
     assert pin("status", "no-such-pin", "--json").error["kind"] == "not_found"
     assert pin("status", "bafkqaaa", "--json").error["message"] == "no pin of this content"
 
