@@ -72,6 +72,10 @@ class NodeSettings:
     scrub_interval_s: float = field(
         default=7 * _DAY_S, metadata={"doc": "time in which everything stored is re-read; 0 = never"}
     )
+    heal_interval_s: float = field(
+        default=60.0,
+        metadata={"doc": "time between looks for damage to bring back from where it came; 0 = never"},
+    )
 
     def __post_init__(self) -> None:
         listeners = {"listen": self.listen, "admin": self.admin, "tls_listen": self.tls_listen}

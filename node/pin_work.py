@@ -1,4 +1,4 @@
-"""The pin worker of a node, joined with what it needs: pins, quotas of tokens, and where content is from."""
+"""The pin worker of a node, and the healer, joined with what they need: pins, quotas, where content is."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from gateway.mutable import Names
 from handshake.tokens import Tokens
 from node.assemble import fetcher_of
 from node.start import Start
+from origins.healing import Healer
 from pinning.attempt import Means
 from pinning.fetch_ports import Quota
 from pinning.meter import PinMeter
@@ -99,7 +100,10 @@ async def _tell_totals(pins: Pins, meter: PinMeter, clock: Clock, stopping: asyn
 
 
 async def work_on_pins(start: Start, store: Store, stopping: asyncio.Event) -> None:
-    """Bring here what is pinned, until told to stop. Offline, only what is here completes a pin."""
+    """Bring here what is pinned, and again what is damaged, until told to stop.
+
+    Offline, only what is here completes a pin, and nothing is healed.
+    """
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "pins"))
     clock = SystemClock()
     pins = Pins(store, start.pinning.limits)
@@ -113,8 +117,13 @@ async def work_on_pins(start: Start, store: Store, stopping: asyncio.Event) -> N
     means = Means(store, pins, start.pinning, clock, fetcher, sources, check)
     meter = PinMeter(store.board.slot(start.slot))
     worker = PinWorker(means, TokenQuotas(tokens, pins, clock), meter=meter)
+    work = [worker.run(stopping), _tell_totals(pins, meter, clock, stopping)]
+    if fetcher is not None and start.node.heal_interval_s:
+        slot = store.board.slot(start.slot)
+        healer = Healer(store, fetcher, clock, slot, start.node.heal_interval_s, check)
+        work.append(healer.run(stopping))
     try:
-        await asyncio.gather(worker.run(stopping), _tell_totals(pins, meter, clock, stopping))
+        await asyncio.gather(*work)
     finally:
         if fetcher is not None:
             await fetcher.close()

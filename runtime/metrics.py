@@ -45,6 +45,8 @@ ORIGIN_FAILURES: Final = ("not_found", "unreachable", "timeout", "lied", "too_la
 # How a try for a pin ended, and where pins stand, in the words of the Pinning Service API.
 PIN_OUTCOMES: Final = ("pinned", "again", "failed", "gone")
 PIN_STATUSES: Final = ("queued", "pinning", "pinned", "failed")
+# What became of damage that the background found.
+HEAL_OUTCOMES: Final = ("healed", "failed")
 PHASES: Final = ("tls_handshake", "header", "body", "answer", "write", "keep_alive")
 
 FAMILIES: Final = (
@@ -92,6 +94,11 @@ FAMILIES: Final = (
     Family("fleek_origin_bytes_total", "Bytes of content received from other nodes."),
     Family("fleek_origin_demotions_total", "Times a source was left alone for a while: it failed or lied."),
     Family("fleek_origin_requests_open", "Requests for content to other nodes under way now.", "gauge"),
+    Family(
+        "fleek_heals_total",
+        "Damaged blobs that the background tried to bring back from where they came, by how that ended.",
+        series=tuple((("outcome", outcome),) for outcome in HEAL_OUTCOMES),
+    ),
     Family(
         "fleek_pin_attempts_total",
         "Tries to have all of a pin here, by how they ended; gone: the pin was removed meanwhile.",

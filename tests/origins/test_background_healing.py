@@ -1,0 +1,144 @@
+"""A node heals what its scrub finds, before anybody asks for it; what does not come back rests."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from blockstore import Root, Store
+from blockstore.origin import Origin, OriginKind
+from content.block import Block
+from content.cid import Cid
+from content.unixfs.build_directory import Entry, build_directory
+from content.unixfs.profile import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
+from origins.healing import Healer
+from runtime.board import SLOT_WORDS
+from runtime.errors import Blocked, Unreachable
+from runtime.metrics import word
+from tests.appliance import Node, eventually
+from tests.node.test_damage import flip
+from tests.origins.test_fetching import LOOPBACK, node_with
+from tests.origins.test_healing import BLOBS, CONTENTS, DAGS, World, damage_left, flip_in_all, is_back
+from tests.origins.trustless_source import Source, file_blocks, in_a_thread
+from tests.pinning.conftest import HandClock
+
+pytestmark = pytest.mark.timeout(300)
+SOON = "[node]\nscrub_interval_s = 0.2\nheal_interval_s = 0.05"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with ExitStack() as stack:
+        yield World(tmp_path, stack)
+
+
+def heals(node: Node, outcome: str) -> int:
+    text = node.get("/metrics", which="admin").body.decode()
+    line = next(each for each in text.splitlines() if f'fleek_heals_total{{outcome="{outcome}"}}' in each)
+    return int(line.split()[-1])
+
+
+def test_what_the_scrub_of_a_node_finds_comes_back_by_itself(world: World) -> None:
+    flip_in_all(world.data)
+    settings = f'allow_nets = {LOOPBACK}\narweave_gateways = ["{world.bytes.url}"]\n{SOON}'
+    with node_with(world.data.parent, settings, "--workers", "1") as node:
+        eventually(lambda: heals(node, "healed") >= len(CONTENTS) + len(BLOBS), 120)
+        assert heals(node, "failed") == 0
+        log = node.log.read_text()
+    assert damage_left(world.data) == []
+    with Store.open(world.data) as store:
+        assert store.damage() == []
+    for root in world.roots.values():
+        assert f"{root.hex()} was damaged and is whole again" in log
+    assert len(DAGS) == len(CONTENTS)
+
+
+@pytest.mark.parametrize("lost", ["leaf", "directory"])
+@pytest.mark.parametrize("profile", [UNIXFS_V1_2025, UNIXFS_V0_2015], ids=lambda each: each.name)
+def test_a_part_of_a_pinned_directory_comes_back_by_the_origins_of_the_directory(
+    tmp_path: Path, profile: Profile, lost: str
+) -> None:
+    content = random.Random(9).randbytes(2_500_000)
+    cid, blocks = file_blocks(content, profile)
+    made = build_directory(profile, [Entry("child", cid, len(content))])
+    held = {**blocks, **{block.cid.multihash: block for block in made.blocks}}
+    with in_a_thread(Source(held)) as source:
+        with Store.open(tmp_path / "data") as store:
+            store.dag.put([Block(each.cid, each.data) for each in held.values()])
+            store.dag.pin(made.cid, Root.pin())
+            store.origins.merge([(made.cid.multihash, Origin(OriginKind.GATEWAY, source.url, added_s=1.0))])
+        bytes_ = content[1_200_000:] if lost == "leaf" else made.blocks[-1].data
+        flip(tmp_path / "data", bytes_[:40])
+        with node_with(tmp_path, f"allow_nets = {LOOPBACK}\n{SOON}", "--workers", "1") as node:
+            eventually(lambda: heals(node, "healed") == 1)
+        asked = {each.cid.multihash for each in source.asked}
+        assert len(asked) < len(held), "only what is lost is asked for"
+    with Store.open(tmp_path / "data") as store:
+        assert store.damage() == []
+        assert is_back(store, cid, content)
+
+
+class Nobody:
+    """A source that has nothing, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def block(self, cid: Cid, root: Cid | None = None) -> None:
+        self.asked += 1
+        raise Unreachable("it is out", where=cid.text())
+
+    async def blob(self, root: bytes) -> None:
+        self.asked += 1
+        raise Unreachable("it is out", where=root.hex())
+
+    def knows_blob(self, root: bytes) -> bool:
+        return True
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Iterator[Store]:
+    content = random.Random(3).randbytes(300_000)
+    with Store.open(tmp_path / "data") as store:
+        store.put_bytes(content)
+    flip(tmp_path / "data", content[1000:1040])
+    with Store.open(tmp_path / "data") as store:
+        for _ in store.scrub_steps():
+            pass
+        yield store
+
+
+def words() -> "memoryview[int]":
+    return memoryview(bytearray(8 * SLOT_WORDS)).cast("Q")
+
+
+def test_what_does_not_come_back_rests_for_a_minute_then_for_two(damaged: Store) -> None:
+    clock, nobody, counted = HandClock(), Nobody(), words()
+    healer = Healer(damaged, nobody, clock, counted, 60.0)
+
+    def looked(times: int = 3) -> int:
+        for _ in range(times):
+            assert asyncio.run(healer.look()) == 0
+        return nobody.asked
+
+    assert looked() == 1
+    clock.ticks += 61
+    assert looked() == 2
+    clock.ticks += 61
+    assert looked() == 2
+    clock.ticks += 60
+    assert looked() == 3
+    assert counted[word("fleek_heals_total", ("outcome", "failed"))] == 3
+    assert len(damaged.damage()) == 1
+
+
+def test_what_is_denied_is_not_asked_for(damaged: Store) -> None:
+    def check(cid: Cid) -> None:
+        raise Blocked("denied", where=cid.text())
+
+    nobody = Nobody()
+    assert asyncio.run(Healer(damaged, nobody, HandClock(), words(), 60.0, check).look()) == 0
+    assert nobody.asked == 0
