@@ -18,7 +18,6 @@ from typing import Final, TypeVar
 from blockstore import origin_lines, origin_rows
 from blockstore.backing import Backing
 from blockstore.origin import OPERATOR, Origin
-from blockstore.origin_address import clean
 from durable import Job, Txn
 from runtime.errors import BadRequest, BlobDamaged, EdgeError, Interrupted
 
@@ -46,10 +45,10 @@ def blob_name(root: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """What became of a merge: rows that are new, that told more of a known one, and that found no room."""
+    """What became of a merge: rows that are new, that are known (and may have told more), without room."""
 
     added: int = 0
-    widened: int = 0
+    known: int = 0
     refused: int = 0
 
 
@@ -149,10 +148,9 @@ class OriginBook:
         counts = Merge()
         batch: list[tuple[bytes, Origin]] = []
         for name, origin in rows:
-            cleaned = _cleaned(origin)
-            if cleaned is None or not origin_rows.is_name(name):
-                raise BadRequest("not a name and an origin", where=name.hex()[:80])
-            batch.append((name, cleaned))
+            if not origin_rows.is_name(name):
+                raise BadRequest("origins are kept under a multihash", where=name.hex()[:80])
+            batch.append((name, origin_rows.cleaned(origin)))
             if len(batch) == _BATCH:
                 counts = self._merged(counts, batch)
                 batch = []
@@ -225,7 +223,7 @@ class OriginBook:
 
         self._backing.writer.run(index=index)
         counts = (became.count(True), became.count(False), became.count(None))
-        return Merge(before.added + counts[0], before.widened + counts[1], before.refused + counts[2])
+        return Merge(before.added + counts[0], before.known + counts[1], before.refused + counts[2])
 
     # What can wait
 
@@ -311,14 +309,10 @@ def _marked(origin: Origin, success_s: float, failure_s: float) -> Origin:
 def _cleaned(origin: Origin) -> Origin | None:
     """The origin as it may be kept; None when its address is none."""
     try:
-        address, cut = clean(origin.kind, origin.address)
-        if cut or address != origin.address:
-            origin = replace(origin, address=address, is_cut=True)
-        origin_rows.check(origin)
-    except (BadRequest, UnicodeEncodeError) as error:
+        return origin_rows.cleaned(origin)
+    except BadRequest as error:
         log.info("an origin was not noted: %s", error)
         return None
-    return origin
 
 
 def _readable(key: bytes, value: bytes) -> Origin | None:

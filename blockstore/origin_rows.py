@@ -21,6 +21,7 @@ from blockstore.origin import (
     Origin,
     OriginKind,
 )
+from blockstore.origin_address import clean
 from content import multihash
 from runtime.errors import BadRequest, BlobDamaged
 
@@ -54,6 +55,18 @@ def row_key(name: bytes, origin: Origin) -> bytes:
 def name_of(key: bytes) -> bytes:
     """The name in a key."""
     return key[:-MARK_BYTES]
+
+
+def cleaned(origin: Origin) -> Origin:
+    """`origin` as a row may hold it: without secrets, within bounds. Raises BadRequest."""
+    try:
+        address, cut = clean(origin.kind, origin.address)
+        if cut or address != origin.address:
+            origin = replace(origin, address=address, is_cut=True)
+        check(origin)
+    except UnicodeEncodeError:
+        raise BadRequest("a text of an origin is no Unicode") from None
+    return origin
 
 
 def check(origin: Origin) -> None:

@@ -186,10 +186,10 @@ def test_a_damaged_row_is_passed_over_and_written_anew(store: Store) -> None:
 def test_merging_what_was_exported_changes_nothing_and_loses_nothing(store: Store) -> None:
     note(store, name("a"), replace(PLACE, first_success_s=7.0, last_success_s=8.0))
     exported = list(store.origins.all())
-    assert store.origins.merge(map(parsed, store.origins.export())) == Merge(widened=1)
+    assert store.origins.merge(map(parsed, store.origins.export())) == Merge(known=1)
     assert list(store.origins.all()) == exported
     poorer = [(name("a"), replace(PLACE, added_s=6.0)), (name("b"), PLACE)]
-    assert store.origins.merge(poorer) == Merge(added=1, widened=1)
+    assert store.origins.merge(poorer) == Merge(added=1, known=1)
     assert store.origins.of(name("a")) == [exported[0][1]]
     with pytest.raises(BadRequest):
         store.origins.merge([(name("c"), Origin(HTTP, "no address"))])

@@ -17,7 +17,7 @@ COMMANDS: Final[Commands] = {
     "rm": ("rm", "Remove pins."),
     "replace": ("replace", "Put a pin in the place of another; what both share stays."),
     "verify": ("verify", "Have it proven that a pin's content is there."),
-    "origins": ("origins", "Show where content came from."),
+    "origins": ("origins", "Show where content came from; export, import and merge what is known of that."),
     "size": ("size", "Show how large a DAG is, before it is pinned."),
     "export": ("manifest", "Write pins as a signed manifest."),
     "import": ("manifest", "Add the pins of a manifest."),

@@ -110,6 +110,8 @@ def test_completion_offers_commands_options_and_services(pin: Pin, home: Path) -
     assert offered("service ") == {"add", "ls", "rm", "use"}
     assert offered("ls --service m") == {"mine"}
     assert offered("login ") == {"mine"}
+    assert offered("origins ") == {"show", "export", "import"}
+    assert offered("origins export --out") == {"--output"}
 
 
 def test_version_is_the_distribution_s() -> None:
