@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from blockstore.origin import ADDRESS_BYTES_MAX
 from content import cid as codecs
 from content import multihash
 from content.cid import Cid
 from pinning import timestamps
+from pinning.named_origin import check_origin
 from pinning.pin import (
     CIDS_MAX,
     LIMIT_DEFAULT,
@@ -41,7 +41,6 @@ _KNOWN: Final = ("cid", "name", "match", "status", "before", "after", "limit", "
 _FILTERS: Final = frozenset(("cid", "name", "status", "before", "after", "meta"))
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LIMIT: Final = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
-_ORIGIN: Final = re.compile(r"(?:/[^/\x00-\x20\x7f]+){2,}/?|(?:https?|ar)://[^\x00-\x20\x7f]+")
 
 _T = TypeVar("_T")
 
@@ -240,11 +239,7 @@ def _origins(value: object) -> tuple[str, ...]:
 
 def _origin(value: object) -> str:
     text = _text(value, "origins")
-    if len(text.encode()) > ADDRESS_BYTES_MAX:
-        raise BadRequest(f"an origin is longer than {ADDRESS_BYTES_MAX} bytes", where="origins")
-    if _ORIGIN.fullmatch(text) is None:
-        hint = "as in /dns4/host.example/tcp/443/tls/http/p2p/…, https://host.example/file or ar://…"
-        raise BadRequest(f"{text[:80]!r} is neither a multiaddr nor a URL", where="origins", hint=hint)
+    check_origin(text, "origins")
     return text
 
 

@@ -143,6 +143,22 @@ def test_scopes(token: str, lists: int, writes: int, pins: Pins) -> None:
     run(main())
 
 
+def test_an_origin_that_is_never_fetched_is_refused_at_once_and_pins_nothing(pins: Pins) -> None:
+    async def main() -> None:
+        async with service(pins) as api:
+            _, told = await api.ask("POST", pin={"cid": V0.text()})
+            bad = {"cid": V0.text(), "origins": ["https://ann:pw1@a.example/f"]}
+            for path in ("/pins", f"/pins/{told['requestid']}"):
+                status, refused = await api.ask("POST", path, pin=bad)
+                assert (status, refused["error"]["reason"]) == (400, "BAD_REQUEST")
+                details = refused["error"]["details"]
+                assert details.startswith("origins: 'https://…@…': a URL with user info is not fetched")
+                assert "pw1" not in details
+            assert [pin.request_id for pin in pins.stream(None, Filter())] == [told["requestid"]]
+
+    run(main())
+
+
 def test_quota_denied_content_and_a_full_store_are_refused_with_a_reason(store: Store, pins: Pins) -> None:
     class Full(Pins):
         def add(self, account: str, wish: Wish, *, quota_bytes: int | None = None) -> Pin:

@@ -122,6 +122,35 @@ def test_names_at_their_longest_are_taken() -> None:
     assert api_query.listing("name=" + "%C3%A9" * 255).wanted.name == "é" * 255
 
 
+def test_a_password_is_not_repeated_in_a_refusal() -> None:
+    for address in (
+        "https://ann:pw1@a.example/f",
+        "ftp://ann:pw1@a.example",
+        "ann:pw1@a.example",
+        "ar://ann:pw1@x",
+    ):
+        with pytest.raises(BadRequest) as refused:
+            api_query.wish(body(origins=[address]), NOW_S)
+        assert "pw1" not in refused.value.message + refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("/ip4/1.2.3.4/tcp/22/http", "/dns4/a.example/udp/4001/quic-v1/webtransport/certhash/uEi/p2p/12D3"),
+        *("/unix/a@b/c", "https://a.example:8443", "https://a.example/ipfs/bafy/x@y", "ar://abc/d?x=y"),
+        *(
+            "https://a.example/f?X-Amz-Signature=0123456789abcdef0123",
+            "http://[2001:db8::1]/f",
+            "http://10.0.0.1/f",
+        ),
+        "https://proxy.example/https://ann:pw@b.example/f",
+    ],
+)
+def test_any_multiaddr_and_any_url_that_could_be_fetched_is_an_origin(address: str) -> None:
+    assert api_query.wish(body(origins=[address]), NOW_S).origins == (address,)
+
+
 def test_a_pin_with_everything() -> None:
     origins = ("/ip6/2001:db8::1/udp/4001/quic-v1/p2p/12D3", "https://a.example/x?y=z", "ar://abc/d")
     until = "2023-11-15T00:00:00Z"
@@ -169,6 +198,16 @@ def test_any_verifiable_cid_of_a_known_codec_can_be_pinned(codec: int) -> None:
         (body(origins=["//a/b"]), "origins", "multiaddr"),
         (body(origins=["file:///etc/passwd"]), "origins", "multiaddr"),
         (body(origins=["https://a\r\nb"]), "origins", "multiaddr"),
+        (body(origins=["https://ann:pw@a.example/f"]), "origins", "user info"),
+        (body(origins=["http://ann@a.example"]), "origins", "user info"),
+        (body(origins=["ar://ann:pw@abc"]), "origins", "user info"),
+        (body(origins=["ftp://ann:pw@a.example/f"]), "origins", "multiaddr"),
+        (body(origins=["/a/b", "http://a.example:22/f"]), "origins", "port 22"),
+        (body(origins=["http:///f"]), "origins", "host"),
+        (body(origins=["https://a.example:x/f"]), "origins", "URL"),
+        (body(origins=["https://a.example/é"]), "origins", "no address has"),
+        (body(origins=["https://a%41.example/f"]), "origins", "host"),
+        (body(origins=["ar://a\\b"]), "origins", "no address has"),
         (body(origins=["/a/b", "/a/b"]), "origins", "twice"),
         (body(origins=["/a/" + "b" * 2048]), "origins", "2048"),
         (body(origins=[f"/a/{index}" for index in range(21)]), "origins", "at most 20"),

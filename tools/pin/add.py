@@ -21,7 +21,11 @@ from tools.pin.record import PinRecord, color, line
 @click.option("--name", metavar="NAME", default="", help="Name of the pin [default: a file's own].")
 @click.option("--meta", metavar="KEY=VALUE", multiple=True, help="A label; repeat for more.")
 @click.option(
-    "--origin", "origins", metavar="ADDRESS", multiple=True, help="Where the content is: multiaddr or URL."
+    "--origin",
+    "origins",
+    metavar="ADDRESS",
+    multiple=True,
+    help="Where the content is: multiaddr, or URL without user info.",
 )
 @click.option("--expires", metavar="TIME", help="Let it go by itself after so long, such as 30d.")
 @click.option(

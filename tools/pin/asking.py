@@ -4,6 +4,7 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any, Final, ParamSpec, TypeVar
 
 import click
@@ -92,6 +93,18 @@ def checked_order_words(name: str, origins: Sequence[str]) -> None:
     _checked_name(name)
     if len(origins) > ORIGINS_MAX:
         raise UsageError(f"at most {ORIGINS_MAX} origins", where="--origin")
+    for each in origins:
+        check_origin(each)
+
+
+def check_origin(text: str) -> None:
+    """Raise UsageError for an origin that no service could fetch from."""
+    try:  # loaded only here: it knows the store, which commands that name no origin do without
+        import_module("pinning.named_origin").check_origin(text, "--origin")
+    except BadRequest as error:
+        raise UsageError(error.message, where=error.where, hint=error.hint) from None
+    except UnicodeEncodeError:
+        raise UsageError("an origin is not Unicode", where="--origin") from None
 
 
 def moment(text: str, where: str) -> str:

@@ -1,8 +1,9 @@
 """`fleek-pin export | import`: sets of pins as signed documents (docs/formats/manifest.md)."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -16,10 +17,10 @@ from pinning import timestamps
 from pinning.manifest import Reader, Signed, Writer, check
 from pinning.pin import Wish
 from runtime.clock import SystemClock
-from runtime.errors import BadRequest, Unreachable, Unverified
+from runtime.errors import BadRequest, Unreachable, Unverified, UsageError
 from tools.frame import walk
 from tools.pin.adding import seekable
-from tools.pin.asking import filters
+from tools.pin.asking import check_origin, filters
 from tools.pin.book import Book, Order, Wanted
 from tools.pin.invocation import Invocation, command
 from tools.pin.record import PinRecord, color, line
@@ -95,7 +96,7 @@ def import_(invocation: Invocation, path: str, signer: str | None, only_missing:
                 if wish.expires_s is not None and wish.expires_s <= now_s:
                     invocation.out.warn(f"passed over: {wish.cid} (its time is over)")
                 elif not (only_missing and _has(book, wish)):
-                    record = book.add(_order(wish))
+                    record = book.add(_order(_fetchable(wish, invocation.out.warn)))
                     plain = record["requestid"] if quiet else line(record)
                     invocation.out.record(record, plain, color=None if quiet else color(record), flush=True)
 
@@ -122,6 +123,18 @@ def _wish(record: PinRecord, where: str) -> Wish:
     except BadRequest as error:
         why = f"the service lists a pin that cannot be: {error.message}"
         raise Unreachable(why, where=f"{where}, {record['requestid']}") from None
+
+
+def _fetchable(wish: Wish, warn: Callable[[str], None]) -> Wish:
+    """A wish without origins that no service fetches from: older ones took these."""
+    kept = []
+    for each in wish.origins:
+        try:
+            check_origin(each)
+            kept.append(each)
+        except UsageError as error:
+            warn(f"an origin of {wish.cid} is left out: {error.message}")
+    return replace(wish, origins=tuple(kept))
 
 
 def _order(wish: Wish) -> Order:

@@ -43,6 +43,26 @@ def test_add_of_what_is_neither_cid_nor_path_asks_nobody(pin: Pin, conduct: Cond
     assert not conduct.requests
 
 
+@pytest.mark.parametrize("command", ["add", "replace"])
+@pytest.mark.parametrize(
+    ("origin", "why"),
+    [
+        ("https://ann:pw1@a.example/f", "user info"),
+        ("ftp://a.example/f", "neither a multiaddr nor a URL"),
+        ("http://a.example:25/f", "port 25"),
+    ],
+)
+def test_an_origin_that_is_never_fetched_is_refused_here(
+    pin: Pin, conduct: Conduct, command: str, origin: str, why: str
+) -> None:
+    words = [CID] if command == "add" else ["some-id", CID]
+    result = pin(command, *words, "--origin", origin, "--json")
+    assert (result.code, result.error["where"]) == (2, "--origin")
+    assert why in result.error["message"]
+    assert "pw1" not in result.err
+    assert not conduct.requests
+
+
 def test_a_foreign_service_takes_no_uploads_and_says_what_to_do(
     pin: Pin, conduct: Conduct, tmp_path: Path
 ) -> None:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from blockstore import Store
+from content.cid import Cid
+from pinning.pin import Wish
+from pinning.pins import Pins
 from tests.tools.conftest import Result
 from tests.tools.pin.conftest import Pin
 from tools.edge import main as edge_main
@@ -116,6 +120,21 @@ def test_size_and_origins_of_what_is_here(pin: Pin, data: Path, tree: Path) -> N
     rows = pin("origins", cid, "--json").records
     assert str(tree) in json.dumps(rows)
     assert pin("origins", ELSEWHERE).code == 3
+
+
+def test_a_manifest_with_a_password_in_an_origin_is_taken_without_that_origin(
+    pin: Pin, data: Path, tree: Path, tmp_path: Path
+) -> None:
+    pin("add", tree)
+    with Store.open(data) as store:
+        origins = ("https://gateway.example", "https://ann:pw1@a.example/f")
+        Pins(store).add("local", Wish(Cid.parse(ELSEWHERE), "far", origins))
+    text = pin("export", "--name", "far").out
+    assert b"pw1" in text, "an older version took it"
+    pin("rm", "--name", "far", "--force")
+    result = pin("import", "-", stdin=text)
+    assert (result.code, "is left out" in result.err, "pw1" in result.err) == (0, True, False)
+    assert pin("ls", "--name", "far", "--json").records[0]["origins"] == ["https://gateway.example"]
 
 
 def test_a_pin_that_waits_has_the_origins_it_was_given(pin: Pin, data: Path, tree: Path) -> None:
