@@ -8,7 +8,7 @@ nothing is sent twice. Where no source gives CARs the caller is left to ask bloc
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from blockstore import Store
@@ -38,25 +38,34 @@ class DagFetch:
     """Fetches of DAGs of one process."""
 
     def __init__(
-        self, store: Store, trustless: Trustless, sources: Sources, looking: Looking, max_fetches: int
+        self,
+        store: Store,
+        trustless: Trustless,
+        sources: Sources,
+        looking: Looking,
+        max_fetches: int,
+        came: Callable[[Cid, str], None],
     ) -> None:
+        """`came(root, source)`: told of who gave something of a DAG."""
+        self._came = came
         self._store, self._trustless, self._sources, self._looking = store, trustless, sources, looking
         self._turns = asyncio.Semaphore(max_fetches)
 
-    async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
+    async def dag(self, cid: Cid, also: Sequence[str] = (), root: Cid | None = None) -> None:
         """Return when the block is here and, of what is below it, what one source gave: all, or a part.
 
-        `also`: base URLs of gateways that are said to have it. Raises NotFound, Unreachable, SourceTimeout,
-        StoreFull; BadRequest for a hash that cannot be verified. May be cancelled at any moment.
+        `also`: base URLs of gateways that are said to have it; `root`: what it is a part of. Raises NotFound,
+        Unreachable, SourceTimeout, StoreFull; BadRequest for a hash that cannot be verified. May be cancelled
+        at any moment.
         """
         multihash.verify(cid.multihash, b"")  # refuses what could never be verified
         self._sources.tell(also)
         async with self._turns:
             if not self._is_here(cid):
-                await self._block(cid, also)
+                await self._block(cid, also, root or cid)
             if await step(self._lacks_something, cid):
                 try:
-                    await self._below(cid, also)
+                    await self._below(cid, also, root or cid)
                 except StoreFull:
                     raise
                 except EdgeError:
@@ -73,7 +82,7 @@ class DagFetch:
         except BadRequest:
             return False
 
-    async def _block(self, cid: Cid, also: Sequence[str]) -> None:
+    async def _block(self, cid: Cid, also: Sequence[str], root: Cid) -> None:
         said: dict[str, EdgeError] = {}
 
         async def attempt(source: str, gain: Gain) -> None:
@@ -83,13 +92,14 @@ class DagFetch:
                 said[source] = error
                 log.info("%s from %s: %s", cid, source, error.message)
                 raise
+            self._came(root, source)
 
         def told(error: EdgeError) -> EdgeError:
             return _told(error, said, also, cid)
 
         await self._looking.look(_name(cid, b"block", also), cid, attempt, also=also, told=told)
 
-    async def _below(self, cid: Cid, also: Sequence[str]) -> None:
+    async def _below(self, cid: Cid, also: Sequence[str], root: Cid) -> None:
         async def attempt(source: str, gain: Gain) -> None:
             if not self._sources.scores.gives_cars(source):
                 raise NoCars("the source gives no CARs", where=source)
@@ -104,6 +114,7 @@ class DagFetch:
             if not car.new_blocks:
                 self._sources.scores.gives_no_cars(source)
                 raise NoCars("its CAR does not hold what it is of", where=source)
+            self._came(root, source)
 
         await self._looking.look(_name(cid, b"dag", also), cid, attempt, also=also, hedge_s=_HEDGE_S)
 

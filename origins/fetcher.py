@@ -24,6 +24,7 @@ from content.cid import Cid
 from net.outbound import Outbounds
 from origins.arrivals import Arrivals
 from origins.byte_stream import ByteStreams
+from origins.came import Came
 from origins.dag_fetch import DagFetch
 from origins.file_windows import FileWindows, rejoin
 from origins.fills import Fills, OneFetch
@@ -73,7 +74,10 @@ class Fetcher:
         self._trustless = Trustless(store.dag, sources, arrivals, clock, meter, limit_s, said)
         self._looking = Looking(sources, clock, settings.hedge_s, limit_s)
         self._files = FileWindows(store.dag, self._once, self._trustless, sources, self._looking, arrivals)
-        self._dags = DagFetch(store, self._trustless, sources, self._looking, settings.max_fetches)
+        self._came = Came(store, clock, sources)
+        self._dags = DagFetch(
+            store, self._trustless, sources, self._looking, settings.max_fetches, self._came.came
+        )
         self._sources = sources
         streams = ByteStreams(outbound, strict, settings.arweave_gateways, meter)
         self._refetching = OneFetch(fills, _REFETCHES_MAX)
@@ -127,9 +131,9 @@ class Fetcher:
         """Whether it is on record where a blob, or the file it was, came from. Some 10 us."""
         return self._ways.knows_blob(root)
 
-    async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
+    async def dag(self, cid: Cid, also: Sequence[str] = (), root: Cid | None = None) -> None:
         """Return when the block and what one source has below it are here, see `DagFetch.dag`."""
-        await self._dags.dag(cid, also)
+        await self._dags.dag(cid, also, root)
 
     async def settle(self) -> None:
         """Return when damage that was found until now is on record, so that it counts as missing."""
@@ -169,7 +173,7 @@ class Fetcher:
 
         async def came(source: str, gain: Gain) -> None:
             await attempt(source, gain)
-            self._ways.came(root or cid, source)
+            self._came.came(root or cid, source)
 
         async def work() -> None:
             damaged = self._damaged_blob(cid)

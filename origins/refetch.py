@@ -232,7 +232,7 @@ class Refetch:
         shown: str,
         places: Sequence[Place],
         asked: bytes,
-        attempt: Callable[[Origin], Awaitable[str]],
+        attempt: Callable[[Origin], Awaitable[str | None]],
     ) -> None:
         problem: EdgeError = NotFound("no origin of it is known", where=shown)
         self._absences.check(asked, self._clock.tick_s(), shown)
@@ -247,7 +247,7 @@ class Refetch:
         raise problem
 
     async def _try(
-        self, name: bytes, shown: str, place: Place, attempt: Callable[[Origin], Awaitable[str]]
+        self, name: bytes, shown: str, place: Place, attempt: Callable[[Origin], Awaitable[str | None]]
     ) -> EdgeError | None:
         """What kept one place from giving it; how it ended is on record and said. Raises StoreFull."""
         origin = place.origin
@@ -262,6 +262,8 @@ class Refetch:
             self._say(place, name, failure.message)
             self._store.origins.failed(name, origin.address, self._clock.now_s())
             return failure
+        if profile is None:
+            return None
         now_s = self._clock.now_s()
         self._said.gave(place.address, name)
         self._store.origins.succeeded(name, origin.address, now_s)
@@ -275,14 +277,16 @@ class Refetch:
 
     # One origin
 
-    async def _from(self, origin: Origin, cid: Cid, most_bytes: int | None) -> str:
-        """Have a DAG from one origin; returns how its bytes fit."""
+    async def _from(self, origin: Origin, cid: Cid, most_bytes: int | None) -> str | None:
+        """Have a DAG from one origin; returns how its bytes fit. None: asked beside others, of whom `dags`
+        puts on record who gave it.
+        """
         base = gateway_of(origin)
         if base is not None:
             if origin.account == OPERATOR:
                 self._trust(base)
             await self._dags.dag(cid, (base,))
-            return ""
+            return None
         if origin.kind is OriginKind.LOCAL:
             return await _pour(open_file(origin), self._sink(origin, cid))
         if origin.kind is OriginKind.FILECOIN:

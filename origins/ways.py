@@ -7,14 +7,15 @@ blocks below what is pinned, and the origins of that root are its own.
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from blockstore import Store
-from blockstore.origin import OPERATOR, Origin, OriginKind
+from blockstore.origin import OPERATOR
 from blockstore.origin_book import blob_name
 from content.block import BlockMissing
 from content.cid import DAG_CBOR, DAG_JSON, Cid
 from content.dag_walk import walk
+from origins.came import Trust
 from origins.places import gateway_of
 from origins.refetch import Refetch
 from origins.steps import step
@@ -33,9 +34,6 @@ from runtime.errors import (
 log = logging.getLogger("fleek.origins")
 
 _GATEWAYS_MAX: Final = 8
-# Who gave something of a root a minute ago needs no other note; a few hundred bytes each
-_FRESH_S: Final = 60.0
-_NOTED_MAX: Final = 4096
 # Looking through what is pinned for one lost block: as long as a person waits, and 30 us a block
 _ABOVE_S: Final = 5.0
 _ABOVE_MAX: Final = 4
@@ -45,24 +43,11 @@ _ABOVE_KEPT_MAX: Final = 1024
 _NO_LINKS: Final = {DAG_CBOR: b"\xa0", DAG_JSON: b"{}"}
 
 
-class Trust(Protocol):
-    """What the operator named; `origins.sources.Sources` knows it."""
-
-    def trust(self, source: str) -> None:
-        """The operator named it."""
-        ...
-
-    def is_trusted(self, source: str) -> bool:
-        """Whether the operator, or a router of theirs, named it."""
-        ...
-
-
 class Ways:
     """Ways back, of one process."""
 
     def __init__(self, store: Store, refetch: Refetch, clock: Clock, sources: Trust) -> None:
         self._store, self._refetch, self._clock, self._sources = store, refetch, clock, sources
-        self._noted: dict[tuple[bytes, str], float] = {}
         self._above: dict[bytes, tuple[float, list[Cid]]] = {}
         self._searching = asyncio.Lock()
 
@@ -77,22 +62,6 @@ class Ways:
                     if origin.account == OPERATOR:
                         self._sources.trust(base)
         return tuple(found)
-
-    def came(self, root: Cid, source: str) -> None:
-        """A gateway gave something of what lies below `root`: it is an origin of it."""
-        now_s, key = self._clock.now_s(), (root.multihash, source)
-        if now_s - self._noted.get(key, 0.0) < _FRESH_S:
-            return
-        while len(self._noted) >= _NOTED_MAX:
-            del self._noted[next(iter(self._noted))]
-        self._noted[key] = now_s
-        if not self._sources.is_trusted(source):  # on record for who named it, and only so
-            self._store.origins.succeeded(root.multihash, source, now_s)
-            return
-        origin = Origin(
-            OriginKind.GATEWAY, source, added_s=now_s, first_success_s=now_s, last_success_s=now_s
-        )
-        self._store.origins.note_soon(root.multihash, origin)
 
     def knows_blob(self, root: bytes) -> bool:
         """Whether a blob, or what is the whole of it, has an origin. 2 us a leaf in it, and more."""

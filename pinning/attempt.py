@@ -194,7 +194,7 @@ class Attempt:
         if retrieval is None:
             raise NotFound(OFFLINE, where=cid.text())
         try:
-            await retrieval.dag(cid, self._also)
+            await retrieval.dag(cid, self._also, self._pin.wish.cid)
         except EdgeError as error:
             if not isinstance(error, NotFound) and not error.outcome.may_retry:
                 raise

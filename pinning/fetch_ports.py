@@ -10,10 +10,11 @@ from content.cid import Cid
 class Retrieval(Protocol):
     """Gateways and providers: `origins.fetcher.Fetcher`."""
 
-    async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
+    async def dag(self, cid: Cid, also: Sequence[str] = (), root: Cid | None = None) -> None:
         """Return when the block is here and, of what is below it, all or a part.
 
-        `also`: base URLs of gateways that are said to have it. Raises NotFound, Unreachable, SourceTimeout.
+        `also`: base URLs of gateways that are said to have it; `root`: of which it is a part.
+        Raises NotFound, Unreachable, SourceTimeout.
         """
         ...
 

@@ -51,7 +51,7 @@ def gateways_of(origins: Sequence[str]) -> tuple[str, ...]:
             continue  # user info is a secret: such a URL is neither asked nor shown
         if parts.path.strip("/") and not parts.path.startswith("/ipfs/"):
             continue  # a file somewhere, not a gateway
-        found[f"{parts.scheme}://{parts.netloc}"] = None
+        found[f"{parts.scheme}://{parts.netloc.lower()}"] = None
     return tuple(found)
 
 

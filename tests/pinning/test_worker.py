@@ -237,7 +237,7 @@ def test_a_source_that_says_it_brought_a_block_and_did_not_is_not_asked_without_
     class Nothing:
         asked = 0
 
-        async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
+        async def dag(self, cid: Cid, also: Sequence[str] = (), root: Cid | None = None) -> None:
             self.asked += 1
 
     nothing = Nothing()
@@ -524,7 +524,7 @@ def test_a_cursor_is_no_proof_that_what_is_before_it_is_still_here(tmp_path: Pat
 
 def test_a_fault_with_one_pin_does_not_stop_the_others(tmp_path: Path) -> None:
     class Faulty(FakeRetrieval):
-        async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
+        async def dag(self, cid: Cid, also: Sequence[str] = (), root: Cid | None = None) -> None:
             if cid == NOBODY.cid:
                 raise RuntimeError("a bug")
             await super().dag(cid, also)

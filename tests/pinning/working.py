@@ -45,7 +45,7 @@ class FakeRetrieval:
         self.let = asyncio.Event()
         self.let.set()
 
-    async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
+    async def dag(self, cid: Cid, also: Sequence[str] = (), root: Cid | None = None) -> None:
         """One block."""
         self.asked.append(cid)
         self.at_once += 1
