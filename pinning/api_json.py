@@ -7,6 +7,7 @@ Written by hand because a page has a thousand of them: 5 us each, where dicts an
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Final
 
+from blockstore.origin_address import shown
 from pinning import timestamps
 from pinning.api_query import PINNED_UNTIL
 from pinning.pin import Page, Pin, Progress, Status
@@ -28,8 +29,8 @@ def pin_json(pin: Pin, delegates: str) -> str:
     more = ""
     if wish.name is not None:
         more = f',"name":{_quoted(wish.name)}'
-    if wish.origins:
-        more += f',"origins":{delegates_json(wish.origins)}'
+    if origins := shown(wish.origins):
+        more += f',"origins":{delegates_json(origins)}'
     if wish.meta:
         more += f',"meta":{_strings(wish.meta)}'
     info = _info(pin)
@@ -46,7 +47,7 @@ def record_json(pin: Pin, delegates: str) -> str:
     Spaces are those of `json.dumps`, so that the command sends on what it was sent. ASCII; 3 us.
     """
     wish = pin.wish
-    origins = f"[{', '.join(map(_quoted, wish.origins))}]" if wish.origins else "[]"
+    origins = f"[{', '.join(map(_quoted, shown(wish.origins)))}]" if wish.origins else "[]"
     meta = _spaced(wish.meta) if wish.meta else "{}"
     return (
         f'{{"requestid": {_quoted(pin.request_id)}, "status": "{pin.status.value}", '

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from blockstore.origin_address import shown
 from content import dag_json, public_key
 from content.cid import Cid
 from content.dag_value import Value
@@ -66,13 +67,13 @@ class Writer:
         )
 
     def entry(self, wish: Wish) -> bytes:
-        """The line of a pin. Raises BadRequest for a wish that cannot be."""
+        """The line of a pin, its origins without secrets. Raises BadRequest for a wish that cannot be."""
         checked_wish(wish)
         value: dict[str, Value] = {"cid": wish.cid}
         if wish.name is not None:
             value["name"] = wish.name
-        if wish.origins:
-            value["origins"] = list(wish.origins)
+        if origins := shown(wish.origins):
+            value["origins"] = list(origins)
         if wish.meta:
             # pairs, because a key of meta may be "/", which DAG-JSON keeps for itself
             value["meta"] = [[key, wish.meta[key]] for key in sorted(wish.meta)]

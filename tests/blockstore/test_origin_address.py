@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blockstore.origin import ADDRESS_BYTES_MAX, OriginKind
-from blockstore.origin_address import clean, is_secret_query, named
+from blockstore.origin_address import clean, is_secret_query, named, shown
 from runtime.errors import BadRequest
 
 CID = "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
@@ -170,3 +170,32 @@ def test_cleaning_never_breaks_and_twice_is_once(text: str, kind: OriginKind) ->
         except (BadRequest, UnicodeEncodeError):
             continue
         assert clean(kind, kept)[0] == kept
+
+
+def test_what_is_shown_of_addresses_holds_no_secret_and_each_once() -> None:
+    given_ = (
+        "/dns4/n.example/tcp/4001/p2p/12D3KooW",
+        f"https://ann:{SECRET}@example.org/a",
+        f"https://example.org/a?X-Amz-Signature={SECRET}",
+        "https://example.org/a?page=2",
+        f"ftp://ann:{SECRET}@example.org/\\a",
+        "https://example.org/plain",
+    )
+    assert shown(given_) == (
+        "/dns4/n.example/tcp/4001/p2p/12D3KooW",
+        "https://example.org/a",
+        "https://example.org/a?page=2",
+        "https://example.org/plain",
+    )
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "https://", "https://h/", "/dns4/h/", "ar://"]))
+def test_what_is_shown_unseen_has_nothing_that_would_be_cut(text: str, before: str) -> None:
+    address = before + text
+    try:
+        kept, cut = clean(HTTP, address)
+    except (BadRequest, UnicodeEncodeError):
+        return
+    assert shown([address]) in ((kept,), (address,))
+    assert shown([address]) == (kept,) or not cut
+    assert shown(shown([address])) == shown([address])

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blockstore.origin_address import shown
 from pinning.api_json import PAGE_CHARS_MAX, delegates_json, page_json, pin_json
 from pinning.pin import Page, Pin, Progress, Status, Wish
 from tests.pinning.service import DELEGATE, V0, cid_of
@@ -37,8 +38,8 @@ def expected_pin(wish: Wish) -> dict[str, Any]:
     pin: dict[str, Any] = {"cid": str(wish.cid)}
     if wish.name is not None:
         pin["name"] = wish.name
-    if wish.origins:
-        pin["origins"] = list(wish.origins)
+    if shown(wish.origins):
+        pin["origins"] = list(shown(wish.origins))
     if wish.meta:
         pin["meta"] = wish.meta
     return pin

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from blockstore import Store
+from blockstore.origin_address import shown
 from blockstore.presence import SureBlocks
 from content.cid import Cid
 from node.config import load
@@ -145,7 +146,7 @@ def _record(pin: Pin) -> PinRecord:
         "cid": pin.wish.cid.text(),
         "name": pin.wish.name or "",
         "created": timestamps.written(pin.created_ns),
-        "origins": list(pin.wish.origins),
+        "origins": list(shown(pin.wish.origins)),
         "meta": pin.wish.meta,
         "delegates": [],
         "info": info,

@@ -3,6 +3,7 @@
 What a service sends is looked at once, here; nothing behind this file meets a value of another type.
 """
 
+import importlib
 import json
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _text
@@ -55,12 +56,20 @@ def record_of(status: Any, where: str) -> PinRecord:
             and type(record["origins"]) is list
             and type(record["delegates"]) is list
         ):
+            if record["origins"]:
+                record["origins"] = _without_secrets(record["origins"])
             return record
     except (TypeError, KeyError, AttributeError):
         pass  # told below, as a value of another type is
     hint = "is the address that of a Pinning Service API?"
     shown = json.dumps(status)[:120]
     raise Unreachable(f"the service sent a pin that is none: {shown}", where=where, hint=hint)
+
+
+def _without_secrets(origins: list[Any]) -> list[str]:
+    """What a service that is not ours may send as it was given. By name: most pins have no origins."""
+    shown = importlib.import_module("blockstore.origin_address").shown
+    return list(shown(each for each in origins if type(each) is str))
 
 
 def encoded(record: PinRecord) -> str:

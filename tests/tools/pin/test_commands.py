@@ -358,3 +358,12 @@ def test_json_errors_are_one_object(pin: Pin) -> None:
     result = pin("status", "no-such", "--json")
     assert result.out == b""
     assert json.loads(result.err)["error"]["kind"] == "not_found"
+
+
+def test_what_a_service_shows_of_an_origins_secret_is_cut_off(pin: Pin, conduct: Conduct) -> None:
+    conduct.add({"cid": CID, "origins": ["https://me:hunter2@h.example/x", "/dns4/x/tcp/1", 7]})
+    for words in (["ls", "--json"], ["status", CID], ["export"]):
+        result = pin(*words)
+        assert result.code == 0
+        assert b"https://h.example/x" in result.out
+        assert b"hunter2" not in result.out

@@ -249,3 +249,27 @@ def test_the_same_pins_are_seen_through_the_service_and_filters_agree(account: s
     assert pin("ls", "--after", fourth["created"], "--count").out == b"4\n"
     assert pin("rm", "--name", "n1", "--force").code == 0
     assert pin("ls", "--count").out == b"6\n"
+
+
+def test_secrets_of_origins_are_shown_nowhere(
+    node: Node, account: str, pin: Pin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "b7f3c09a55d14e6f8a217c3d9e0f1a2b"
+    origins = [f"https://files.example/x?token={secret}", f"https://s3.example/y?X-Amz-Signature={secret}"]
+    words = [word for each in origins for word in ("--origin", each)]
+    for place in ((), ("--data", tmp_path / "other")):
+        if place:
+            edge_json(tmp_path / "other", "put", str(Path(__file__)))
+        record = pin("add", ELSEWHERE, *words, *place, "--json").records[0]
+        assert record["origins"] == ["https://files.example/x", "https://s3.example/y"]
+        for command in (["ls"], ["status", record["requestid"]], ["export"], ["origins", ELSEWHERE]):
+            for form in ((), ("--json",)):
+                result = pin(*command, *place, *form)
+                assert result.code == 0
+                assert secret.encode() not in result.out
+                assert secret not in result.err
+    authorization = {"Authorization": f"Bearer {os.environ['FLEEK_PIN_TOKEN']}"}
+    for path in ("pins?status=queued,failed", "x/list?status=queued,failed"):
+        body = node.get(f"/pinning/v1/{path}", authorization).body
+        assert b"https://s3.example/y" in body
+        assert secret.encode() not in body
