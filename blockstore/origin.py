@@ -31,9 +31,11 @@ class OriginKind(StrEnum):
 class Origin:
     """One place that content came from or is said to be at. Times are epoch seconds, 0: never.
 
-    `account`: who named it, and alone sees it beside the operator. `profile`, `sub_path`: of an HTTP or
-    local origin, the import profile and the path below the imported root that reproduce the CID. `is_cut`:
-    the address had something secret at its end or before its host, and is kept without it.
+    `size_bytes`: of the bytes there (a file, a URL, a CAR); of a directory, of what was uploaded, and of what
+    a gateway or another node gave, of the DAG; None: not known. `account`: who named it, and alone sees it
+    beside the operator. `profile`, `sub_path`: of an HTTP or local origin, the import profile and the path
+    below the imported root that reproduce the CID. `is_cut`: the address had something secret at its end or
+    before its host, and is kept without it.
     """
 
     kind: OriginKind

@@ -33,6 +33,7 @@ _HAS_SIZE: Final = 2
 _MS: Final = 1000
 _TIME_MAX_MS: Final = 2**63
 _SIZE_MAX: Final = 2**63
+_OF_DAGS: Final = frozenset((OriginKind.GATEWAY, OriginKind.PEER, OriginKind.UPLOAD))
 # The number is on the disk
 _KIND_NUMBERS: Final = {
     OriginKind.HTTP: 1,
@@ -150,6 +151,11 @@ def merged(old: Origin, new: Origin) -> Origin:
         sub_path=new.sub_path or old.sub_path,
         is_cut=old.is_cut or new.is_cut,
     )
+
+
+def lacks_size(origin: Origin) -> bool:
+    """Whether it gave a DAG, or a part of it, and the size of the DAG is not on record."""
+    return origin.kind in _OF_DAGS and origin.has_worked and origin.size_bytes is None
 
 
 def worth(origin: Origin) -> tuple[bool, bool, bool, float]:

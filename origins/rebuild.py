@@ -37,6 +37,7 @@ class Rebuild:
         self._head: bytearray | None = bytearray()  # all of it, while it may be one block
         self._landings = Landings()
         self._flat: Flat | None = None
+        self.size_bytes = 0
         self._builders = [_Building(each) for each in profiles] if cid.codec == DAG_PB else []
         if self._builders:
             self._flat = Flat(store.dag, store.dag.new_ingest(), self._landings)
@@ -45,6 +46,7 @@ class Rebuild:
         """The next bytes. Raises StoreFull, Unverified when there are too many for what it is, TooLarge when
         there are for every profile.
         """
+        self.size_bytes += len(data)
         if self._head is not None:
             self._head += data
             if len(self._head) > MAX_BLOCK_BYTES:

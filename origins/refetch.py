@@ -20,7 +20,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
@@ -71,6 +71,14 @@ class Dags(Protocol):
     async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
         """Have a block, and of what is below it all or a part, also from gateways with these base URLs."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How bytes fitted their name: the profile on record for them (empty: none needed), and how many."""
+
+    profile: str
+    size_bytes: int
 
 
 class Refetch:
@@ -232,7 +240,7 @@ class Refetch:
         shown: str,
         places: Sequence[Place],
         asked: bytes,
-        attempt: Callable[[Origin], Awaitable[str | None]],
+        attempt: Callable[[Origin], Awaitable[Fit | None]],
     ) -> None:
         problem: EdgeError = NotFound("no origin of it is known", where=shown)
         self._absences.check(asked, self._clock.tick_s(), shown)
@@ -247,13 +255,13 @@ class Refetch:
         raise problem
 
     async def _try(
-        self, name: bytes, shown: str, place: Place, attempt: Callable[[Origin], Awaitable[str | None]]
+        self, name: bytes, shown: str, place: Place, attempt: Callable[[Origin], Awaitable[Fit | None]]
     ) -> EdgeError | None:
         """What kept one place from giving it; how it ended is on record and said. Raises StoreFull."""
         origin = place.origin
         self._say(place, name, "it was not done in the time there was")  # holds when this is cancelled
         try:
-            profile = await attempt(place.dialled)
+            fit = await attempt(place.dialled)
         except StoreFull:
             raise
         except (EdgeError, OSError) as error:
@@ -262,13 +270,14 @@ class Refetch:
             self._say(place, name, failure.message)
             self._store.origins.failed(name, origin.address, self._clock.now_s())
             return failure
-        if profile is None:
+        if fit is None:
             return None
         now_s = self._clock.now_s()
         self._said.gave(place.address, name)
         self._store.origins.succeeded(name, origin.address, now_s)
-        if profile and profile != origin.profile and origin.added_s:
-            self._store.origins.note_soon(name, replace(origin, profile=profile))
+        known = replace(origin, profile=fit.profile or origin.profile, size_bytes=fit.size_bytes)
+        if known != origin and origin.added_s:
+            self._store.origins.note_soon(name, known)
         return None
 
     def _say(self, place: Place, name: bytes, why: str) -> None:
@@ -277,7 +286,7 @@ class Refetch:
 
     # One origin
 
-    async def _from(self, origin: Origin, cid: Cid, most_bytes: int | None) -> str | None:
+    async def _from(self, origin: Origin, cid: Cid, most_bytes: int | None) -> Fit | None:
         """Have a DAG from one origin; returns how its bytes fit. None: asked beside others, of whom `dags`
         puts on record who gave it.
         """
@@ -299,7 +308,7 @@ class Refetch:
             most_bytes = None  # it has more than the DAG, of which alone is kept what is verified
         return await self._first(origin, lambda: self._sink(origin, cid), _most(origin, most_bytes))
 
-    async def _blob_from(self, origin: Origin, root: bytes) -> str:
+    async def _blob_from(self, origin: Origin, root: bytes) -> Fit:
         base = gateway_of(origin)
         if base is not None:
             url = f"{base}/blake3/{root.hex()}?format=bao"
@@ -311,7 +320,7 @@ class Refetch:
             return await _pour(open_file(origin), BlobSink(self._store, root))
         return await self._first(origin, lambda: BlobSink(self._store, root), _most(origin))
 
-    async def _first(self, origin: Origin, sink: Callable[[], Sink], most_bytes: int) -> str:
+    async def _first(self, origin: Origin, sink: Callable[[], Sink], most_bytes: int) -> Fit:
         """From the first URL of an origin that gives the right bytes."""
         problem: EdgeError = NotFound("it has no URL that can be asked")
         is_trusted = origin.account == OPERATOR or origin.kind is OriginKind.ARWEAVE  # of the settings
@@ -340,13 +349,14 @@ def _most(origin: Origin, room_bytes: int | None = None) -> int:
     return BYTES_MAX if origin.account == OPERATOR or origin.has_worked else _UNPROVEN_BYTES_MAX
 
 
-async def _pour(opened: Opened, sink: Sink) -> str:
+async def _pour(opened: Opened, sink: Sink) -> Fit:
     """Everything into a sink; it is given up when something breaks."""
     try:
         async with opened as pieces:
             async for data in pieces:
                 await step(sink.write, data)
-        return await step(sink.finish)
+        profile = await step(sink.finish)
+        return Fit(profile, sink.size_bytes)
     except BaseException:
         await step(sink.abort)
         raise

@@ -18,6 +18,11 @@ from runtime.errors import NotFound, Unverified
 class Sink(Protocol):
     """Takes the bytes of one origin."""
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the content, or of the CAR it is in, so far."""
+        ...
+
     def write(self, data: bytes) -> None:
         """The next bytes. Raises Unverified, BadRequest, StoreFull."""
         ...
@@ -36,6 +41,11 @@ class BlobSink:
 
     def __init__(self, store: Store, root: bytes) -> None:
         self._ingest: Ingest = store.ingest(expected=root)
+
+    @property
+    def size_bytes(self) -> int:
+        """See `Sink`."""
+        return self._ingest.size_bytes
 
     def write(self, data: bytes) -> None:
         """See `Sink`."""
@@ -80,9 +90,11 @@ class CarSink:
         self._car = DagCar(cid, store.dag.has, padded=commitment is not None)
         self._piece = PieceHasher()
         self._landings = Landings()
+        self.size_bytes = 0
 
     def write(self, data: bytes) -> None:
         """See `Sink`."""
+        self.size_bytes += len(data)
         if self._commitment is not None:
             self._piece.update(data)
         for block in self._car.feed(data):

@@ -356,7 +356,10 @@ class Pins:
             sizes = replace(pin, dag_bytes=dag_bytes, raw_bytes=raw_bytes)
             return replace(sizes, status=Status.PINNED, details="", next_try_s=0.0)
 
-        return self._moves.moved(request_id, become, refuse) is not None
+        moved = self._moves.moved(request_id, become, refuse)
+        if moved is not None:
+            self._store.origins.sized(moved.wish.cid.multihash, dag_bytes)
+        return moved is not None
 
     def retry(self, request_id: str, details: str, next_try_s: float) -> bool:
         """This try ended; queue it again for `next_try_s`. False when it is gone."""

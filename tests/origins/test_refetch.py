@@ -386,3 +386,45 @@ def combined(data: bytes) -> bytes:
     ):
         put = other.put_bytes(data)
         return b"".join(bytes(each) for each in encode.combined_pieces(other.blob(put.root)))
+
+
+@pytest.mark.parametrize("kind", ["url", "file", "arweave", "car", "piece"])
+def test_how_large_it_is_there_is_known_once_it_came(store: Store, tmp_path: Path, kind: str) -> None:
+    hasher = PieceHasher()
+    hasher.update(CAR)
+    piece = f"/piece/{piece_cid(hasher.roots()[0])}"
+    (tmp_path / "big").write_bytes(BIG)
+
+    async def run() -> None:
+        held: dict[str, bytes | Held] = {"/big": BIG, "/Tx": BIG, "/x.car": CAR, piece: CAR}
+        async with refetching(store, held) as (refetch, server, _):
+            place, size_bytes = {
+                "url": (http(f"{server.url}/big"), len(BIG)),
+                "file": (Origin(OriginKind.LOCAL, str(tmp_path / "big"), added_s=1.0), len(BIG)),
+                "arweave": (Origin(OriginKind.ARWEAVE, "ar://Tx", added_s=1.0), len(BIG)),
+                "car": (http(f"{server.url}/x.car", "car"), len(CAR)),
+                "piece": (Origin(OriginKind.FILECOIN, server.url + piece, added_s=1.0), len(CAR)),
+            }[kind]
+            note(store, V1.multihash, place)
+            await refetch.fetch(V1)
+            store.origins.flush()
+            (kept,) = store.origins.of(V1.multihash)
+            assert kept.size_bytes == size_bytes
+
+    asyncio.run(run())
+
+
+def test_a_blob_that_came_with_its_proof_has_its_own_size_on_record(store: Store) -> None:
+    async def run() -> None:
+        async with refetching(store, {f"/blake3/{ROOT.hex()}?format=bao": combined(BIG)}) as (
+            refetch,
+            server,
+            _,
+        ):
+            note(store, blob_name(ROOT), Origin(OriginKind.PEER, server.url, added_s=1.0))
+            await refetch.blob(ROOT)
+            store.origins.flush()
+            (kept,) = store.origins.of(blob_name(ROOT))
+            assert (kept.size_bytes, kept.last_success_s > 0) == (len(BIG), True)
+
+    asyncio.run(run())

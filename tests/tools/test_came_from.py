@@ -45,6 +45,8 @@ def test_of_a_tree_that_is_added_the_root_keeps_its_path_and_how_it_was_made(
         str(tree),
         "unixfs-v1-2025",
     )
+    shown = edge("add", "--json", tree).records[-1]
+    assert (shown["cid"], origin.size_bytes) == (plain, shown["size_bytes"])
     (origin,) = kept[Cid.parse(other).multihash]
     assert origin.profile == "unixfs-v0-2015+mode+no-hidden"
 
@@ -55,7 +57,8 @@ def test_a_car_and_standard_input_are_origins_too(edge: Edge, data: Path, tmp_pa
     (tmp_path / "x.car").write_bytes(exported)
     edge("dag", "import", tmp_path / "x.car")
     kept = _kept(data)
-    assert [(each.kind, each.address) for each in kept[Cid.parse(piped).multihash]] == [
-        (OriginKind.LOCAL, str(tmp_path / "x.car")),
-        (OriginKind.UPLOAD, "standard input"),
+    rows = kept[Cid.parse(piped).multihash]
+    assert [(each.kind, each.address, each.size_bytes) for each in rows] == [
+        (OriginKind.LOCAL, str(tmp_path / "x.car"), len(exported)),
+        (OriginKind.UPLOAD, "standard input", len(b"from a pipe")),
     ]

@@ -67,7 +67,10 @@ def add(
     keep = Keep(mode=bool(flags["preserve_mode"]), mtime=bool(flags["preserve_mtime"]))
     add_one = _add_tar if flags["as_tar"] else partial(add_path, hidden=bool(flags["hidden"]))
 
+    told_bytes = [0]
+
     def tell(cid: Cid, shown: str, size_bytes: int) -> None:
+        told_bytes[0] = size_bytes  # the root's in the end
         if not quieter:
             record = {"path": shown, "cid": cid.text(), "size_bytes": size_bytes}
             invocation.out.record(record, f"{cid}  {shown}")
@@ -80,7 +83,8 @@ def add(
         for path in paths:
             with Adding(store, PROFILES[profile_name], keep, progress, invocation.out.warn, tell) as adding:
                 root = add_one(adding, path)
-            store.origins.note_soon(root.multihash, came_from(store, path, profile=_how(profile_name, flags)))
+            origin = came_from(store, path, told_bytes[0], _how(profile_name, flags))
+            store.origins.note_soon(root.multihash, origin)
             if not flags["no_pin"]:
                 store.dag.pin(root, Root.pin(str(flags["name"])))
             last = root.text()

@@ -61,7 +61,7 @@ def import_(
         invocation.out.progress("importing", total_bytes) as progress,
     ):
         for path in files:
-            roots, report = import_car(store, path, progress)
+            roots, report, car_bytes = import_car(store, path, progress)
             missing = {root: _first_missing(store, root) for root in roots}
             for root, absent in missing.items():
                 if absent is not None and not allow_incomplete:
@@ -70,20 +70,23 @@ def import_(
                         where=f"{path}, root {root}",
                         hint="--allow-incomplete keeps what is there",
                     )
-                store.origins.note_soon(root.multihash, came_from(store, path, profile="car"))
+                store.origins.note_soon(root.multihash, came_from(store, path, car_bytes, "car"))
                 if not no_pin:
                     store.dag.pin(root, Root.pin(name))
             _tell(invocation, path, missing, report)
 
 
-def import_car(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, ...], ImportReport]:
-    """Store every block of the CAR at `path`; its roots, and what there was. Raises what is wrong with it."""
-    reader = car.CarReader()
+def import_car(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, ...], ImportReport, int]:
+    """Store every block of the CAR at `path`; its roots, what there was, and its length in bytes. Raises what
+    is wrong with it.
+    """
+    reader, car_bytes = car.CarReader(), 0
     with opened(path) as file, Importing(store.dag) as importing:
         try:
             for data in _pieces(file, path):
                 for block in reader.feed(data):
                     importing.add(block)
+                car_bytes += len(data)
                 progress.advance(len(data))
             reader.end()
         except (BadRequest, TooLarge, Unverified) as error:
@@ -91,7 +94,7 @@ def import_car(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, 
             raise
         report = importing.finish()
     assert reader.roots is not None, "end() has checked"
-    return reader.roots, report
+    return reader.roots, report, car_bytes
 
 
 def _pieces(file: BinaryIO, path: str) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from blockstore.adding.adding import Adding
 from blockstore.adding.reading import Keep
+from content.cid import Cid
 from tools.edge.add_tree import add_path
 from tools.edge.came_from import came_from
 from tools.edge.dag import import_car
@@ -22,13 +23,18 @@ def add_here(out: Output, book: LocalBook, content: Content, order: Order) -> It
     total_bytes = walk.total_bytes((path,)) if out.is_watched else None
     with out.progress("adding", total_bytes) as progress:
         if content.as_car:
-            roots, _ = import_car(book.store, path, progress)
+            roots, _, size_bytes = import_car(book.store, path, progress)
         else:
-            keep = Keep(mode=False, mtime=False)
-            with Adding(book.store, content.profile, keep, progress, out.warn, lambda *_: None) as adding:
+            keep, told_bytes = Keep(mode=False, mtime=False), [0]
+
+            def tell(cid: Cid, shown: str, size_bytes: int) -> None:
+                told_bytes[0] = size_bytes  # the root's in the end
+
+            with Adding(book.store, content.profile, keep, progress, out.warn, tell) as adding:
                 roots = (add_path(adding, path, hidden=content.hidden),)
+            (size_bytes,) = told_bytes
     hidden = "" if content.hidden else "+no-hidden"
     profile = "car" if content.as_car else f"{content.profile.name}{hidden}"
     for root in roots:
-        book.store.origins.note_soon(root.multihash, came_from(book.store, path, profile=profile))
+        book.store.origins.note_soon(root.multihash, came_from(book.store, path, size_bytes, profile))
         yield book.add(replace(order, cid=root.text()))
