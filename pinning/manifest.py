@@ -4,6 +4,9 @@ Lines of DAG-JSON, each the one encoding of its value, so that a million pins pa
 header, a line a pin, and a last line that signs everything before it (docs/formats/manifest.md). Reading is
 strict: what is not written exactly as it must be is refused with its line.
 
+What is no manifest is a BadRequest. What began as one and has a line that no signer writes, one too many or
+too few, or no end, was changed on its way: Unverified.
+
 Entries come out of `Reader` before the signature has been seen: who acts on them has read the whole manifest
 once before (`check`), or acts only after `end`.
 """
@@ -11,7 +14,7 @@ once before (`check`), or acts only after `end`.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 from blockstore.origin_address import shown
 from content import dag_json, public_key
@@ -19,7 +22,7 @@ from content.cid import Cid
 from content.dag_value import Value
 from pinning.pin import Wish
 from pinning.rows import checked_wish
-from runtime.errors import BadRequest, EdgeError, TooLarge, Unverified
+from runtime.errors import BadRequest, EdgeError, Unverified
 
 FORMAT: Final = "fleek-pin-manifest"
 VERSION: Final = 1
@@ -29,6 +32,7 @@ _DOMAIN: Final = b"fleek-pin-manifest:1\0"
 # The longest name, 20 addresses and all the meta a pin may have, escaped
 LINE_BYTES_MAX: Final = 512 << 10
 _SECOND_MS: Final = 1000
+_ASK_AGAIN: Final = "it was cut short or changed on its way: have it sent again"
 _TIME_MS_MAX: Final = (1 << 53) - 1  # what every JSON parser keeps exactly
 
 Sign = Callable[[bytes], bytes]
@@ -115,7 +119,7 @@ class Reader:
         self._signed: Signed | None = None
 
     def feed(self, data: bytes) -> Iterator[Wish]:
-        """The pins whose lines `data` completes. Raises BadRequest, TooLarge, Unverified; exhaust it."""
+        """The pins whose lines `data` completes. Raises BadRequest, Unverified; exhaust it."""
         self._held += data
         start = 0
         while (end := self._held.find(b"\n", start)) >= 0:
@@ -131,22 +135,36 @@ class Reader:
                 yield wish
         del self._held[:start]
         if len(self._held) > LINE_BYTES_MAX:
-            raise TooLarge(f"a line of more than {LINE_BYTES_MAX} bytes", where=f"line {self._number + 1}")
+            raise self._refusal(f"a line of more than {LINE_BYTES_MAX} bytes", f"line {self._number + 1}")
 
     def end(self) -> Signed:
-        """Say that it is over: what was read, all of it signed. Raises BadRequest when it was cut short."""
-        if self._signed is None or self._held:
-            raise _broken("it ends before its signature does")
+        """Say that it is over: what was read, all of it signed.
+
+        Raises Unverified when it was cut short, BadRequest when it was none.
+        """
+        if self._signed is None:
+            raise self._refusal("it ends before its signature does")
+        if self._held:
+            raise _changed("something follows the signature")
         return self._signed
 
+    def _refusal(self, what: str, where: str = "") -> BadRequest | Unverified:
+        """Of what is no manifest, or of one that was changed."""
+        refusal = _broken(what) if self._signer is None else _changed(what)
+        refusal.where = where
+        return refusal
+
     def _take(self, line: bytes) -> Wish | None:
-        if len(line) > LINE_BYTES_MAX:
-            raise TooLarge(f"a line of more than {LINE_BYTES_MAX} bytes")
-        value = dag_json.decode(line[:-1])
-        if not isinstance(value, dict) or dag_json.encode(value) + b"\n" != line:
-            raise _broken("a line is not the one encoding of an object")
         if self._signed is not None:
-            raise _broken("something follows the signature")
+            raise _changed("something follows the signature")
+        if len(line) > LINE_BYTES_MAX:
+            raise self._refusal(f"a line of more than {LINE_BYTES_MAX} bytes")
+        try:
+            value = dag_json.decode(line[:-1])
+        except BadRequest as error:
+            raise self._refusal(error.message) from None
+        if not isinstance(value, dict) or dag_json.encode(value) + b"\n" != line:
+            raise self._refusal("a line is not the one encoding of an object")
         if self._signer is None:
             self._header(value)
         elif "signature" in value:
@@ -167,24 +185,26 @@ class Reader:
         signer, made_ms = value.get("signer"), value.get("made_ms")
         if set(value) != {"format", "made_ms", "signer", "version"} or not isinstance(signer, bytes):
             raise _broken("its first line is not that of a manifest")
-        self._made_ms = _time_ms(made_ms)
+        if not _is_time_ms(made_ms):
+            raise _broken("its first line has no time")
+        self._made_ms = made_ms
         self._signer = public_key.decode(signer)
 
     def _end(self, value: dict[str, Value]) -> None:
         count, signature = value.get("count"), value.get("signature")
         if set(value) != {"count", "signature"} or not isinstance(signature, bytes):
-            raise _broken("its last line is not that of a manifest")
+            raise _changed("its last line is not that of a manifest")
         if type(count) is not int or count != self._count:
-            raise _broken(f"it says that it has {count!r:.20} pins and has {self._count}")
+            raise _changed(f"it says that it has {count!r:.20} pins and has {self._count}")
         assert self._signer is not None, "the header came first"
         digest = self._hash.digest()
         if not self._signer.verifies(signature, _DOMAIN + digest):
-            raise Unverified("the manifest is not what its signer signed", hint="it was changed on its way")
+            raise _changed("its signature is of something else")
         self._signed = Signed(self._signer.raw, self._made_ms, self._count, digest)
 
 
 def check(pieces: Iterable[bytes]) -> Signed:
-    """Read a whole manifest for its signature and form. Raises BadRequest, TooLarge, Unverified."""
+    """Read a whole manifest for its signature and form. Raises BadRequest, Unverified."""
     reader = Reader()
     for piece in pieces:
         for _ in reader.feed(piece):
@@ -198,15 +218,18 @@ _KNOWN: Final = frozenset(("cid", "name", "origins", "meta", "expires_ms"))
 def _wish(value: dict[str, Value]) -> Wish:
     cid, name, origins = value.get("cid"), value.get("name"), value.get("origins", [])
     if not isinstance(cid, Cid) or set(value) - _KNOWN:
-        raise _broken("a line is not that of a pin")
+        raise _changed("a line is not that of a pin")
     if not (name is None or isinstance(name, str)) or ("name" in value and name is None):
-        raise _broken("a name is no text")
+        raise _changed("a name is no text")
     if not isinstance(origins, list) or ("origins" in value and not origins):
-        raise _broken("origins are no list of texts")
-    expires_s = None if "expires_ms" not in value else _time_ms(value["expires_ms"]) / _SECOND_MS
+        raise _changed("origins are no list of texts")
+    expires_ms = value.get("expires_ms")
+    if "expires_ms" in value and not _is_time_ms(expires_ms):
+        raise _changed("a time is no number of milliseconds since the epoch")
+    expires_s = expires_ms / _SECOND_MS if _is_time_ms(expires_ms) else None
     addresses = tuple(each for each in origins if isinstance(each, str))
     if len(addresses) != len(origins):
-        raise _broken("origins are no list of texts")
+        raise _changed("origins are no list of texts")
     try:
         return checked_wish(Wish(cid, name, addresses, _meta(value), expires_s))
     except EdgeError as error:
@@ -223,14 +246,16 @@ def _meta(value: dict[str, Value]) -> dict[str, str]:
             case [str(key), str(text)]:
                 found[key] = text
     if not found or not isinstance(pairs, list) or len(found) != len(pairs) or list(found) != sorted(found):
-        raise _broken("meta is no list of pairs of texts in order")
+        raise _changed("meta is no list of pairs of texts in order")
     return found
 
 
-def _time_ms(value: Value) -> int:
-    if type(value) is not int or not 0 < value <= _TIME_MS_MAX:
-        raise _broken("a time is no number of milliseconds since the epoch")
-    return value
+def _is_time_ms(value: Value) -> TypeGuard[int]:
+    return type(value) is int and 0 < value <= _TIME_MS_MAX
+
+
+def _changed(what: str) -> Unverified:
+    return Unverified(f"the manifest is not what its signer signed: {what}", hint=_ASK_AGAIN)
 
 
 def _broken(what: str) -> BadRequest:

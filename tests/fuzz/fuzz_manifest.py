@@ -1,7 +1,7 @@
 """Fuzz target `manifest`: signed pin manifests, fed at any split.
 
 The first byte chooses where the rest is cut. Invariants
- 1. Only BadRequest, TooLarge and Unverified are raised.
+ 1. Only BadRequest and Unverified are raised.
  2. However it is cut, the same pins come out before the same end.
  3. What is accepted, written again, is the same bytes up to the signature.
 """
@@ -13,7 +13,7 @@ from content.cid import RAW, Cid
 from content.private_key import wrap
 from pinning.manifest import Reader, Signed, lines
 from pinning.pin import Wish
-from runtime.errors import BadRequest, TooLarge, Unverified
+from runtime.errors import BadRequest, Unverified
 
 TARGET = "manifest"
 _KEY = wrap(Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -28,7 +28,7 @@ def read(data: bytes, cut: int) -> tuple[list[Wish], Signed | str]:
             for wish in reader.feed(piece):
                 wishes.append(wish)  # those before a refusal count
         return wishes, reader.end()
-    except (BadRequest, TooLarge, Unverified) as error:
+    except (BadRequest, Unverified) as error:
         assert error.message
         return wishes, f"{type(error).__name__} {error.message} {error.where}"
 

@@ -14,7 +14,7 @@ from content.cid import RAW, Cid
 from content.private_key import wrap
 from pinning.manifest import LINE_BYTES_MAX, Reader, Writer, check, lines
 from pinning.pin import Wish
-from runtime.errors import BadRequest, EdgeError, TooLarge, Unverified
+from runtime.errors import BadRequest, EdgeError, Unverified
 
 KEY = wrap(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 OTHER = wrap(Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32))
@@ -72,6 +72,16 @@ def without_the_last_pins(data: bytes) -> bytes:
     return b"\n".join(parts[:2] + parts[-2:]).replace(b'"count":3,', b'"count":1,')
 
 
+def without(data: bytes, index: int) -> bytes:
+    parts = data.splitlines(keepends=True)
+    return b"".join(parts[:index] + parts[index + 1 :])
+
+
+def with_line(data: bytes, line: bytes) -> bytes:
+    parts = data.splitlines(keepends=True)
+    return b"".join([*parts[:2], line + b"\n", *parts[2:]])
+
+
 def test_an_empty_set_is_a_manifest() -> None:
     assert read(manifest([])) == []
 
@@ -91,12 +101,21 @@ def test_no_byte_can_be_changed_or_left_out(at: int) -> None:
 @pytest.mark.parametrize(
     ("spoil", "error", "why"),
     [
-        (lambda d: d + b"\n", BadRequest, "json"),
-        (lambda d: d + b"{}\n", BadRequest, "follows"),
-        (lambda d: d + b" ", BadRequest, "ends before"),
+        (lambda d: d + b"\n", Unverified, "follows"),
+        (lambda d: d + b"{}\n", Unverified, "follows"),
+        (lambda d: d + b" ", Unverified, "follows"),
         (lambda d: b"", BadRequest, "ends before"),
-        (lambda d: d.replace(b'"count":3', b'"count":2'), BadRequest, "has 3"),
-        (lambda d: d.replace(b'{"cid"', b'{ "cid"', 1), BadRequest, "one encoding"),
+        (lambda d: d.replace(b'"count":3', b'"count":2'), Unverified, "has 3"),
+        (lambda d: without(d, 1), Unverified, "has 2"),
+        (lambda d: without(d, 4), Unverified, "ends before"),
+        (lambda d: without(d, 0), BadRequest, "first line"),
+        (lambda d: with_line(d, d.split(b"\n")[1]), Unverified, "has 4"),
+        (lambda d: with_line(d, b'{"cid":"x"}'), Unverified, "not that of a pin"),
+        (lambda d: with_line(d, b"nonsense"), Unverified, "dag-json"),
+        (lambda d: with_line(d, b'"' + b"x" * LINE_BYTES_MAX + b'"'), Unverified, "a line of more"),
+        (lambda d: d[:-9], Unverified, "ends before"),
+        (lambda d: b"\0" * (LINE_BYTES_MAX + 1), BadRequest, "a line of more"),
+        (lambda d: d.replace(b'{"cid"', b'{ "cid"', 1), Unverified, "one encoding"),
         (
             lambda d: b"\n".join(d.split(b"\n")[:2] + d.split(b"\n")[-2:]).replace(b":3,", b":1,"),
             Unverified,
@@ -104,7 +123,7 @@ def test_no_byte_can_be_changed_or_left_out(at: int) -> None:
         ),
         (lambda d: d.replace(b'"version":1', b'"version":2'), BadRequest, "newer"),
         (lambda d: d.replace(b"fleek-pin-manifest", b"fleek-pin-manifesto"), BadRequest, "first line"),
-        (lambda d: d[:-1] + b"x" * LINE_BYTES_MAX, TooLarge, "line"),
+        (lambda d: d[:-1] + b"x" * LINE_BYTES_MAX, Unverified, "line"),
         (lambda d: b"\xff" * 10 + b"\n", BadRequest, "UTF-8"),
     ],
 )
@@ -122,7 +141,7 @@ def test_another_key_does_not_sign_for_this_one() -> None:
 
 def test_a_refusal_names_the_line() -> None:
     data = manifest(WISHES).replace(b'"name":""', b'"nom":""')
-    with pytest.raises(BadRequest) as refused:
+    with pytest.raises(Unverified) as refused:
         check([data])
     assert refused.value.where.startswith("line 4")
 

@@ -1,11 +1,10 @@
 """`fleek-pin export | import`: sets of pins as signed documents (docs/formats/manifest.md)."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import click
 
@@ -19,14 +18,13 @@ from pinning.pin import Wish
 from runtime.clock import SystemClock
 from runtime.errors import BadRequest, Unreachable, Unverified, UsageError
 from tools.frame import walk
-from tools.pin.adding import seekable
 from tools.pin.asking import check_origin, filters
 from tools.pin.book import Book, Order, Wanted
 from tools.pin.invocation import Invocation, command
 from tools.pin.record import PinRecord, color, line
+from tools.pin.twice import Twice, Written
 
 KEY_FILE: Final = "pin.key"
-_READ_BYTES: Final = 1 << 20
 _SECOND_MS: Final = 1000
 _NANOS: Final = 1_000_000_000
 _ENDS: Final = "pinned_until"
@@ -50,23 +48,18 @@ def export(invocation: Invocation, output: Path | None, wanted: Wanted) -> None:
       fleek-pin export --meta app=blog -o blog.manifest
     """
     out = invocation.out
-    with invocation.book() as book, ExitStack() as stack:
+    with invocation.book() as book, Written(output) as file:
         key = _key(invocation, book)
         writer = Writer(key.public, key.sign, int(SystemClock().now_s() * _SECOND_MS))
-        file = stack.enter_context(_created(output)) if output is not None else sys.stdout.buffer
         count = 0
-        try:
-            file.write(writer.header())
-            for record in book.pins(wanted):
-                file.write(writer.entry(_wish(record, book.where)))
-                count += 1
-            file.write(writer.end())
-            file.flush()
-        except OSError as fault:
-            raise walk.translated(fault, output or "standard output") from None
-        if output is not None:
-            told = {"path": str(output), "pins": count, "signer": _name(key.public)}
-            out.record(told, f"{count} pins in {output}, signed by {_name(key.public)}")
+        file.write(writer.header())
+        for record in book.pins(wanted):
+            file.write(writer.entry(_wish(record, book.where)))
+            count += 1
+        file.write(writer.end())
+    if output is not None:
+        told = {"path": str(output), "pins": count, "signer": _name(key.public)}
+        out.record(told, f"{count} pins in {output}, signed by {_name(key.public)}")
 
 
 @click.command("import")
@@ -79,7 +72,8 @@ def import_(invocation: Invocation, path: str, signer: str | None, only_missing:
     """Add the pins of a manifest.
 
     All of it is read and its signature checked before the first pin is added; - is standard input. Pins whose
-    time is over are passed over. Exit 4 when it is not what its signer signed.
+    time is over are passed over. Exit 4 when it is not what its signer signed: a line too many, too few or
+    changed, or no end. Exit 2 when it is no manifest at all.
 
     \b
     Example:
@@ -87,12 +81,12 @@ def import_(invocation: Invocation, path: str, signer: str | None, only_missing:
       fleek-pin import blog.manifest --missing --signer 12D3KooW…
     """
     with ExitStack() as stack:
-        file = seekable(path, stack)
+        file = Twice(path, stack)
         signed = _checked(file, path, signer)
         invocation.out.note(f"{signed.count} pins, signed by {_name(signed.signer)}")
         now_s = SystemClock().now_s()
         with invocation.book() as book:
-            for wish in _wishes(file, path):
+            for wish in _wishes(file):
                 if wish.expires_s is not None and wish.expires_s <= now_s:
                     invocation.out.warn(f"passed over: {wish.cid} (its time is over)")
                 elif not (only_missing and _has(book, wish)):
@@ -145,9 +139,9 @@ def _has(book: Book, wish: Wish) -> bool:
     return book.count(Wanted(cids=(wish.cid.text(),), name=wish.name)) > 0
 
 
-def _checked(file: BinaryIO, path: str, signer: str | None) -> Signed:
+def _checked(file: Twice, path: str, signer: str | None) -> Signed:
     try:
-        signed = check(_pieces(file, path))
+        signed = check(file.first())
     except (BadRequest, Unverified) as error:
         error.where = f"{path}, {error.where}".rstrip(", ")
         raise
@@ -158,29 +152,13 @@ def _checked(file: BinaryIO, path: str, signer: str | None) -> Signed:
     return signed
 
 
-def _wishes(file: BinaryIO, path: str) -> Iterator[Wish]:
+def _wishes(file: Twice) -> Iterator[Wish]:
     """The pins of a manifest that was checked; checked again, as the file may have changed meanwhile."""
     reader = Reader()
-    for data in _pieces(file, path):
+    for data in file.again():
         yield from reader.feed(data)
     reader.end()
 
 
-def _pieces(file: BinaryIO, path: str) -> Iterator[bytes]:
-    try:
-        file.seek(0)
-        while data := file.read(_READ_BYTES):
-            yield data
-    except OSError as fault:
-        raise walk.translated(fault, path) from None
-
-
 def _name(signer: bytes) -> str:
     return multibase.encode("z", public_key.decode(signer).name)[1:]
-
-
-def _created(path: Path) -> BinaryIO:
-    try:
-        return path.open("wb")
-    except OSError as fault:
-        raise walk.translated(fault, path) from None

@@ -234,7 +234,7 @@ def test_a_manifest_brings_pins_to_another_place(
     result = pin("import", file, "--data", other, "--json")
     assert (result.code, result.error["kind"]) == (4, "unverified")
     file.write_bytes(text[:-20])
-    assert pin("import", file, "--data", other).code == 2
+    assert pin("import", file, "--data", other).code == 4
     assert pin("ls", "--data", other, "--count").out == b"2\n"
 
 

@@ -107,13 +107,25 @@ def test_a_bad_line_is_named_and_nothing_of_its_file_is_taken(
     assert not one.exists(), "no store is made either"
 
 
+@pytest.mark.parametrize("words", [["origins", "import"], ["import"]], ids=" ".join)
 @pytest.mark.parametrize("endless", ["/dev/zero", "-"])
-def test_an_endless_file_is_refused_at_once(one: Path, endless: str) -> None:
-    command = [sys.executable, "-m", "tools.pin", "origins", "import", endless, "--data", str(one), "--json"]
+def test_an_endless_file_is_refused_at_once(one: Path, endless: str, words: list[str]) -> None:
+    command = [sys.executable, "-m", "tools.pin", *words, endless, "--data", str(one), "--json"]
     with open("/dev/zero", "rb") as zeros:
         done = subprocess.run(command, cwd=HOUSE, stdin=zeros, capture_output=True, timeout=60, check=False)
     assert done.returncode == 2, done.stderr
     assert b"a line of more than" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["origins", "export"], ["export"]], ids=" ".join)
+def test_a_reader_that_goes_away_is_no_error_to_tell(pin: Pin, one: Path, words: list[str]) -> None:
+    pin("origins", "import", "-", "--data", one, stdin=row("https://a/"))
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "tools.pin", *words, "--data", str(one)]
+    done = subprocess.run(command, cwd=HOUSE, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (130, b"")
 
 
 def test_an_export_that_fails_leaves_the_file_as_it_was(pin: Pin, one: Path, tmp_path: Path) -> None:
