@@ -88,7 +88,9 @@ def assemble(start: Start) -> Appliance:
         "size": lambda who, cid: size_answer(
             store, pins, clock.tick_s, lambda each: _check_may_read(start, deny, who, each), who.account, cid
         ),
-        "proof": lambda who, asked: proof_answer(store, pins, key, clock.now_s(), who.account, asked),
+        "proof": lambda who, asked: proof_answer(
+            store, pins, key, deny.check, clock.now_s(), who.account, asked
+        ),
         "proved": lambda who, request_id: proved_answer(store, pins, who.account, request_id),
     }
     pinning = PinApi(pins, tokens, deny, delegates, clock, extras)

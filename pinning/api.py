@@ -14,6 +14,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
@@ -26,10 +27,10 @@ from net.refusal import Refused
 from pinning import api_query
 from pinning.api_json import delegates_json, page_json, pin_json
 from pinning.api_list import list_answer
-from pinning.pin import Pin
+from pinning.pin import Page, Pin, Status
 from pinning.ports import PinBook
 from runtime.clock import Clock
-from runtime.errors import Busy, EdgeError, Forbidden, Kind, MethodNotAllowed, NotFound, TooLarge
+from runtime.errors import Blocked, Busy, EdgeError, Forbidden, Kind, MethodNotAllowed, NotFound, TooLarge
 
 log = logging.getLogger("fleek.pinning")
 
@@ -40,6 +41,7 @@ _ONE: Final = f"{PINS}/"
 _EXTRA: Final = f"{BASE}/x/"  # what the specification does not have
 LIST: Final = f"{_EXTRA}list"
 _ID_CHARS_MAX: Final = 128
+DENIED: Final = "kept, and not served: the operator's denylist names it"
 # Pages are made of Python: more threads than these would only take turns with the loop that serves content
 _READERS: Final = 2
 # Extras read content and may take a second: lists must not wait for them
@@ -181,7 +183,7 @@ class PinApi:
             account = _lister(known).account
             if request_id is None:
                 return await self._listed(request, account)
-            return self._told(request, 200, self._book.get(account, request_id))
+            return self._told(request, 200, self._noted(self._book.get(account, request_id)))
         owner = require(known, "pin")
         if request.method == "DELETE":
             assert request_id is not None, "decide lets no other through"
@@ -205,7 +207,8 @@ class PinApi:
         delegates = delegates_json(self._delegates(request))
 
         def make() -> bytes:
-            return page_json(self._book.page(account, asked.wanted, asked.limit), delegates)
+            page = self._book.page(account, asked.wanted, asked.limit)
+            return page_json(Page(page.count, tuple(map(self._noted, page.pins))), delegates)
 
         return _json(200, await self._in_thread(self._readers, make))
 
@@ -213,10 +216,21 @@ class PinApi:
         """The pins of a filter without a page's bounds, and so without `limit`."""
         wanted = api_query.listing(request.query).wanted
         delegates = json.dumps(self._delegates(request))
-        answer = list_answer(self._book.stream(account, wanted), delegates, self._readers)
+        pins = map(self._noted, self._book.stream(account, wanted))
+        answer = list_answer(pins, delegates, self._readers)
         answer.fields += _FIELDS
         answer.kind = KIND
         return answer
+
+    def _noted(self, pin: Pin) -> Pin:
+        """The pin; one that was denied after it was pinned says that its content is not served."""
+        if pin.status is not Status.PINNED:
+            return pin
+        try:
+            self._deny.check(pin.wish.cid)
+        except EdgeError as error:
+            return replace(pin, details=DENIED if isinstance(error, Blocked) else pin.details)
+        return pin
 
     def _told(self, request: Request, status: int, pin: Pin) -> Answer:
         return _json(status, pin_json(pin, delegates_json(self._delegates(request))).encode("ascii"))

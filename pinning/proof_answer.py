@@ -5,6 +5,7 @@ docs/formats/proof.md, streamed; only pins of the account that asks are proven, 
 what others keep, or has a node read what it is not paid for.
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from blockstore import Store
@@ -38,9 +39,17 @@ class Signer(Protocol):
 
 
 def proof_answer(
-    store: Store, book: PinBook, signer: Signer, now_s: float, account: str, asked: str
+    store: Store,
+    book: PinBook,
+    signer: Signer,
+    check: Callable[[Cid], None],
+    now_s: float,
+    account: str,
+    asked: str,
 ) -> Answer:
     """The answer to `account`; `asked`: CID, nonce and samples as the path has them. Blocking.
+
+    `check` raises what refuses a block (a denylist): a proof shows content, and so may not show that.
 
     What was stated is kept with the pins, once a minute (`pinning.proofs`). Raises BadRequest, NotFound
     (nothing pinned of that CID), BlobDamaged, StoreFull. Reads at most 64 ways down the DAG, and once a
@@ -53,7 +62,7 @@ def proof_answer(
         hint = "only what is pinned, and by the account that asks, is proven"
         raise NotFound("no pin of this content that is pinned", where=challenge.root.text(), hint=hint)
     made_ms = int(now_s * _SECOND_MS)
-    proof = prove(challenge, Holding(store), signer.public, signer.sign, made_ms)
+    proof = prove(challenge, Holding(store, check), signer.public, signer.sign, made_ms)
     Proofs(store).keep([pin.request_id for pin in pins], proof.statement, made_ms)
     fields = [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store")]
     return Answer(200, fields, proof.pieces, kind="pinning", account=account)

@@ -2,11 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
-from tests.appliance import Node, token
+from blockstore import Store
+from content.block import Block
+from pinning.api import DENIED
+from pinning.pin import Wish
+from pinning.pins import Pins
+from tests.appliance import Node, edge, token
 from tests.pinning.service import cid_of
 
 PINS = "/pinning/v1/pins"
@@ -71,3 +78,34 @@ def test_origins_are_told_beside_the_specification(node: Node, bearer: dict[str,
     assert reply.status == 200
     assert reply.json()["origins"][0]["address"] == "https://a.example/three"  # type: ignore[index]
     assert node.get(f"/pinning/v1/x/origins/{cid}").status == 401
+
+
+def test_what_was_denied_after_it_was_pinned_is_kept_and_served_by_no_name(tmp_path: Path) -> None:
+    data, rules = tmp_path / "data", tmp_path / "denied.txt"
+    cid = cid_of("denied later")
+    with Store.open(data) as store:
+        store.dag.put([Block(cid, b"denied later")])
+        pins = Pins(store)
+        pin = pins.add("ada", Wish(cid))
+        pins.begin(pin.request_id)
+        pins.pinned(pin.request_id, 12, 12)
+    rules.write_text(f"/ipfs/{cid}\n")
+    fields = {"Authorization": f"Bearer {token(data, 'ada', 'pin')}", "Content-Type": "application/json"}
+    environ = {"FLEEK_EDGE_GATEWAY_DENYLISTS": str(rules)}
+    with Node(data, "--workers", "1", "--offline", environ=environ) as node:
+        (told,) = json.loads(node.get(PINS, fields).body)["results"]
+        assert (told["status"], told["info"]["status_details"]) == ("pinned", DENIED)
+        blob = blake3(b"denied later").hexdigest()
+        for path in (
+            f"/ipfs/{cid}",
+            f"/ipfs/{cid}?format=raw",
+            f"/blake3/{blob}",
+            f"/blake3/{blob}?format=bao",
+        ):
+            assert node.get(path).status == 410, path
+        assert node.get(f"/pinning/v1/x/proof/{cid}/{'00' * 32}/1", fields).status == 403
+        again = node.request("POST", PINS, fields, json.dumps({"cid": cid.text()}).encode())
+        assert (again.status, again.json()["error"]["reason"]) == (403, "BLOCKED")
+        assert edge(data, "gc").returncode == 0
+    with Store.open(data) as store:
+        assert store.dag.read(cid) == b"denied later", "nothing is lost by a rule that is taken back"

@@ -16,7 +16,7 @@ from pinning.pin import Filter, Page, Pin, Wish
 from pinning.pins import Pins
 from runtime.errors import NotFound, StoreFull
 from tests.net.memory_app import PATIENCE_S, run
-from tests.pinning.service import DELEGATE, DENIED, V0, Service, cid_of, service
+from tests.pinning.service import DELEGATE, DENIED, TOKENS, V0, Service, cid_of, service
 
 
 def test_a_pin_is_added_told_replaced_and_removed(pins: Pins) -> None:
@@ -175,6 +175,25 @@ def test_quota_denied_content_and_a_full_store_are_refused_with_a_reason(store: 
         async with service(Full(store)) as api:
             status, refused = await api.ask("POST", pin=pin)
             assert (status, refused["error"]["reason"]) == (507, "STORE_FULL")
+
+    run(main())
+
+
+def test_what_was_denied_after_it_was_pinned_says_that_it_is_kept_and_not_served(pins: Pins) -> None:
+    async def main() -> None:
+        async with service(pins) as api:
+            for cid in (DENIED, cid_of("fine")):
+                pin = pins.add(TOKENS["pinner"].account, Wish(cid))
+                pins.begin(pin.request_id)
+                pins.pinned(pin.request_id, 10, 10)
+                _, one = await api.ask("GET", f"/pins/{pin.request_id}")
+                assert one["status"] == "pinned"
+                assert one["info"].get("status_details") == (api_module.DENIED if cid == DENIED else None)
+            _, page = await api.ask("GET")
+            details = [each["info"].get("status_details") for each in page["results"]]
+            assert details == [None, api_module.DENIED]
+            listed = await api.raw("GET", "/pinning/v1/x/list", "pinner", None, {})
+            assert listed.body.count(api_module.DENIED.encode()) == 1
 
     run(main())
 

@@ -1,5 +1,6 @@
 """`x/proof`: proves what the account has pinned, to whoever knows the CID; and nothing else."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from pinning.proof import read_statement
 from pinning.proof_answer import proof_answer, proved_answer
 from pinning.proofs import Proofs
 from pinning.verifying import verify
-from runtime.errors import BadRequest, EdgeError, NotFound
+from runtime.errors import BadRequest, Blocked, EdgeError, NotFound
 from tests.pinning.arrivals import QUICK
 
 KEY = wrap(Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -29,8 +30,14 @@ def pins(tmp_path: Path) -> Pins:
     return Pins(Store.open(tmp_path / "data", QUICK))
 
 
-def asked(pins: Pins, account: str, rest: str, now_s: float = 1_700_000_000.5) -> bytes:
-    answer = proof_answer(pins._store, pins, KEY, now_s, account, rest)
+def asked(
+    pins: Pins,
+    account: str,
+    rest: str,
+    now_s: float = 1_700_000_000.5,
+    check: Callable[[Cid], None] = lambda cid: None,
+) -> bytes:
+    answer = proof_answer(pins._store, pins, KEY, check, now_s, account, rest)
     assert answer.status == 200
     assert answer.body is not None
     return b"".join(bytes(piece) for piece in answer.body)  # type: ignore[arg-type]
@@ -50,6 +57,21 @@ def test_what_is_pinned_is_proven_to_its_account_alone(pins: Pins) -> None:
     assert verdict.missing == CID, "it is said that it is not here after all"
     with pytest.raises(NotFound):
         asked(pins, "b", path)
+
+
+def test_of_what_is_denied_no_proof_is_given(pins: Pins) -> None:
+    pins._store.dag.put([Block(CID, b"hello world")])
+    pin = pins.add("a", Wish(CID))
+    pins.begin(pin.request_id)
+    pins.pinned(pin.request_id, 11, 11)
+    path = f"{CID}/{NONCE.hex()}/3"
+    assert b"hello world" in asked(pins, "a", path)
+
+    def deny(cid: Cid) -> None:
+        raise Blocked("denied", where=cid.text())
+
+    with pytest.raises(Blocked):
+        asked(pins, "a", path, check=deny)
 
 
 def test_what_was_stated_last_is_kept_with_the_pin_and_goes_with_it(pins: Pins) -> None:
