@@ -5,11 +5,11 @@ import random
 from blockstore import Store
 from blockstore.dag_removal import remove
 from blockstore.importing import Importing
-from content import dag_pb
+from content import dag_cbor, dag_pb, multihash
 from content.block import Block
 from content.car import CarReader
-from content.cid import DAG_PB, RAW, Cid
-from pinning.losing import REMOVED, fail_pins_of, fail_pins_of_blob
+from content.cid import DAG_CBOR, DAG_PB, RAW, Cid
+from pinning.losing import REMOVED, REMOVED_PART, fail_pins_of, fail_pins_of_blob
 from pinning.pin import Filter, Status, Wish
 from pinning.pins import Pins
 from tests.gateway.dags import Dags
@@ -68,3 +68,49 @@ def test_either_spelling_of_the_cid_is_meant(store: Store) -> None:
     pinned(pins, "a", cid)
     pinned(pins, "a", cid.as_v1())
     assert fail_pins_of(store, cid.as_v1()) == 2
+
+
+def test_pins_of_directories_around_a_blob_fail_with_it_and_say_that_a_part_is_gone(store: Store) -> None:
+    pins = Pins(store)
+    dags = Dags()
+    lost, other = dags.file(random.Random(2).randbytes(50_000)), dags.file(random.Random(3).randbytes(50_000))
+    inner = dags.directory({"lost": lost})
+    inline = Cid.v1(DAG_CBOR, multihash.of(multihash.IDENTITY, dag_cbor.encode([inner])))
+    dags.blocks[inline] = inline.digest
+    roots = {
+        "around": dags.directory({"other": other, "inner": inner}),
+        "far": dags.value(DAG_CBOR, {"by": inline}),
+        "beside": dags.directory({"other": other}),
+    }
+    with Importing(store.dag) as importing:
+        for root in (lost, other, *roots.values()):
+            for block in CarReader().feed(car_of(dags, root)):
+                importing.add(block)
+        importing.finish()
+    ids = {name: pinned(pins, name, root) for name, root in roots.items()}
+    again = pinned(pins, "far", roots["around"])
+    waits = pins.add("waits", Wish(roots["around"])).request_id
+    blob = store.dag.file(lost)
+    assert blob is not None
+    assert fail_pins_of_blob(store, blob.root) == 3
+    store.rm(blob.root, force=True)
+    told = {name: pins.get(name, request_id) for name, request_id in ids.items()}
+    for name in ("around", "far"):
+        assert (told[name].status, told[name].details) == (Status.FAILED, REMOVED_PART), name
+    assert pins.get("far", again).status is Status.FAILED
+    assert told["beside"].status is Status.PINNED
+    assert pins.get("waits", waits).status is Status.QUEUED, "its walk tells what lacks"
+    assert pins.usage("around").bytes_ == 0
+
+
+def test_each_block_is_looked_through_once_however_many_pins_lead_to_it(store: Store) -> None:
+    pins = Pins(store)
+    blocks = [Block.sealed(RAW, b"kept")]
+    for number in range(60):  # two ways down at each level: 2^60 ways in all
+        blocks.append(Block.sealed(DAG_CBOR, dag_cbor.encode([blocks[-1].cid, blocks[-1].cid, number])))
+    store.dag.put([*blocks, BLOCK])
+    for block in blocks[-8:]:
+        pinned(pins, "a", block.cid)
+    found = store.dag.slice(BLOCK.cid)
+    assert found is not None
+    assert fail_pins_of_blob(store, found.blob.root) == 0

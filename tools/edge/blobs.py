@@ -77,9 +77,9 @@ def verify(invocation: Invocation, things_: tuple[Named, ...]) -> None:
 def rm(invocation: Invocation, things_: tuple[Named, ...], force: bool) -> None:
     """Remove blobs and DAGs.
 
-    Local pins go with them; accounts' pins fail, with --force. Of a DAG the blocks go that no other kept DAG
-    needs. Once this returns, no worker answers them any more. (`unpin` lets go and leaves the rest to gc;
-    `evict` drops bytes and keeps the pin.)
+    Local pins go with them; accounts' pins fail, with --force, of directories around a blob too. Of a DAG
+    the blocks go that no other kept DAG needs. Once this returns, no worker answers them any more. (`unpin`
+    lets go and leaves the rest to gc; `evict` drops bytes and keeps the pin.)
 
     \b
     Example:
