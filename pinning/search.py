@@ -50,8 +50,9 @@ class Search:
         self._low = low
         self.top = high
         self._statuses = wanted.statuses if len(wanted.statuses) < len(Status) else frozenset()
-        self._conditions = self._planned(wanted)
-        only_status = len(self._conditions) == 1 and bool(self._statuses)
+        wants_unnamed = wanted.name == "" and wanted.match not in _FORMS
+        self._conditions = self._planned(wanted, wants_unnamed)
+        only_status = len(self._conditions) == 1 and bool(self._statuses) and not wants_unnamed
         self.is_counted = only_status or not self._conditions  # `count` knows without looking
 
     def count(self, txn: Txn) -> int:
@@ -93,21 +94,32 @@ class Search:
 
     # Which conditions, and in which order
 
-    def _planned(self, wanted: Filter) -> list[_Condition]:
+    def _planned(self, wanted: Filter, wants_unnamed: bool) -> list[_Condition]:
         chosen = []
         if wanted.cids:
             chosen.append(self._any_term([bitmaps.cid_term(cid) for cid in wanted.cids]))
-        if wanted.name is not None and wanted.match is Match.EXACT:
+        if wanted.name and wanted.match is Match.EXACT:
             chosen.append(self._any_term([bitmaps.name_term(wanted.name)]))
-        if wanted.name is not None and wanted.match is Match.IEXACT:
+        if wanted.name and wanted.match is Match.IEXACT:
             chosen.append(self._any_term([bitmaps.folded_term(wanted.name)]))
         chosen += (self._any_term([bitmaps.meta_term(*pair)]) for pair in wanted.meta.items())
         if wanted.name and wanted.match in _FORMS:
             chosen.append(self._part(wanted.name, _FORMS[wanted.match]))
-        if self._statuses:
-            prefixes = [status_prefix(self._account.number, status) for status in self._statuses]
-            chosen.append(_any_of(self._table.statuses.bitmaps, prefixes))
+        if self._statuses or wants_unnamed:
+            prefixes = [status_prefix(self._account.number, each) for each in self._statuses or Status]
+            standing = _any_of(self._table.statuses.bitmaps, prefixes)
+            chosen.append(self._unnamed(standing) if wants_unnamed else standing)
         return chosen
+
+    def _unnamed(self, standing: _Condition) -> _Condition:
+        """Of the pins of a condition those whose name is empty, or that have none."""
+        number, named = self._account.number, self._table.names.named
+
+        def below(txn: Txn, top: int) -> Buckets:
+            for bucket, found in standing.below(txn, top):
+                yield bucket, found & ~named(txn, number, bucket)
+
+        return _Condition(below, lambda txn, at: standing.bits(txn, at) & ~named(txn, number, at))
 
     def _any_term(self, terms: Sequence[bytes]) -> _Condition:
         prefixes = [bitmaps.term_prefix(self._account.number, term) for term in set(terms)]
@@ -158,8 +170,8 @@ def matches(pin: Pin, wanted: Filter) -> bool:
 
 
 def _name_matches(name: str | None, wanted: str, match: Match) -> bool:
-    if match in _FORMS and not wanted:
-        return True  # every name has nothing in it
+    if not wanted:
+        return match in _FORMS or not name  # every name has nothing in it; no name is as an empty one
     if name is None:
         return False
     if match in (Match.IEXACT, Match.IPARTIAL):

@@ -83,6 +83,24 @@ class BookContract:
         assert not pins.failed(request_id, "")
         assert pins.cursor(request_id) == b""
 
+    def test_an_empty_name_means_pins_without_one(self, pins: Both) -> None:
+        for number, name in enumerate(["x", None, "", "y"] * 100):
+            pins.add("a", named(number, name))
+        gone = pins.add("a", named(1000))
+        pins.remove("a", gone.request_id)
+        first = pins.page("a", Filter(name="x"), 1000).pins[-1]
+        pins.replace("a", first.request_id, named(1001))
+        for match, expected in ((Match.EXACT, 201), (Match.IEXACT, 201), (Match.PARTIAL, 400)):
+            page = pins.page("a", Filter(name="", match=match), 1000)
+            assert (page.count, len(page.pins)) == (expected, expected)
+            assert {pin.wish.name for pin in page.pins} <= {None, "", *("xy" if expected > 201 else "")}
+        assert pins.page("a", Filter(name="", statuses=frozenset((Status.PINNED,))), 10).count == 0
+        queued = Filter(name="", statuses=frozenset((Status.QUEUED,)), cids=(cid(1001),))
+        assert pins.page("a", queued, 10).count == 1
+        assert len(pins.page("a", Filter(name=""), 7).pins) == 7
+        assert pins.page("a", Filter(name=""), 7).count == 201
+        assert pins.page("nobody", Filter(name=""), 7).count == 0
+
     def test_names_match_as_asked(self, pins: Both) -> None:
         for number, name in enumerate(["Report.pdf", "report.pdf", "my report", None, "straße", "STRASSE"]):
             pins.add("a", named(number, name))

@@ -279,3 +279,8 @@ def test_no_body_does_anything_but_be_read_or_refused(value: object, more: bytes
             assert wish.cid == A
             continue
         assert refused.where
+
+
+def test_an_empty_name_is_a_filter_and_not_none() -> None:
+    assert api_query.listing("name=").wanted.name == ""
+    assert api_query.listing("limit=1").wanted.name is None

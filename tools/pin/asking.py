@@ -26,7 +26,7 @@ def filters(function: Callable[P, R]) -> Callable[..., R]:
     """Give a command the filters of the API; its function gets them as `wanted`."""
 
     @click.option("--cid", "cids", metavar="CID", multiple=True, help=f"Of this content; up to {CIDS_MAX}.")
-    @click.option("--name", metavar="TEXT", help="Of this name.")
+    @click.option("--name", metavar="TEXT", help="Of this name; '' for pins without one.")
     @click.option(
         "--match",
         type=click.Choice([each.value for each in Match]),

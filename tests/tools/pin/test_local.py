@@ -146,3 +146,9 @@ def test_a_pin_that_waits_has_the_origins_it_was_given(pin: Pin, data: Path, tre
     pin("add", ELSEWHERE, "--origin", "https://gateway.example")
     rows = pin("origins", ELSEWHERE, "--json").records
     assert [row["address"] for row in rows] == ["https://gateway.example"]
+
+
+def test_pins_without_a_name_are_found_by_an_empty_one(pin: Pin, data: Path, tree: Path) -> None:
+    pin("add", tree)
+    nameless = pin("add", ELSEWHERE, "-q").out
+    assert pin("ls", "--name", "", "-q").out == nameless
