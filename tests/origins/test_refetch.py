@@ -231,6 +231,10 @@ def test_a_piece_with_another_commitment_failed(store: Store) -> None:
             note(store, V1.multihash, Origin(OriginKind.FILECOIN, server.url + path))
             with pytest.raises(Unverified, match="not the piece"):
                 await refetch.fetch(V1)
+            store.origins.flush()
+            (kept,) = store.origins.of(V1.multihash)
+            assert (kept.last_success_s, kept.last_failure_s > 0) == (0.0, True)
+            assert all(store.dag.has(each.cid) for each in V1_BLOCKS.values()), "each is what its CID says"
 
     asyncio.run(run())
 

@@ -45,7 +45,7 @@ def show(invocation: Invocation, cid: str) -> None:
     """Show where content came from; the word may be left out.
 
     Kept for ever, also when the content was unpinned or lost: it is how a node finds it again. Kind and
-    address a line, best first. Exit 3 when nothing is known.
+    address a line, best first, and when it was last good or failed. Exit 3 when nothing is known.
 
     \b
     Example:
@@ -64,9 +64,15 @@ def show(invocation: Invocation, cid: str) -> None:
 
 
 def _line(row: dict[str, Any]) -> str:
-    seen_s = row.get("last_success_s") or 0
-    when = f"  last good {datetime.fromtimestamp(seen_s, UTC):%Y-%m-%d %H:%MZ}" if _is_time(seen_s) else ""
+    good_s, failed_s = row.get("last_success_s") or 0, row.get("last_failure_s") or 0
+    when = f"  last good {_time(good_s)}" if _is_time(good_s) else ""
+    if _is_time(failed_s) and not (_is_time(good_s) and good_s >= failed_s):
+        when += f"  last failed {_time(failed_s)}"
     return f"{row.get('kind', '?'):<9} {row.get('address', '')}{when}"
+
+
+def _time(moment_s: float) -> str:
+    return f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%d %H:%MZ}"
 
 
 def _is_time(value: Any) -> bool:
