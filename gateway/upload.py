@@ -88,12 +88,14 @@ async def _ingest(
         raise BadRequest(
             "an encoded body is not decoded here", where="Content-Encoding", hint="send it plain"
         )
-    _check_quota(store, caller, request.content_length)
+    used_bytes = 0 if caller.quota_bytes is None else store.account_bytes(caller.account)
+    _check_quota(caller, used_bytes, request.content_length or 0)
     ingest = store.ingest(expected=expected or digests.blake3, size_hint=request.content_length)
     try:
         if not ingest.has_id:  # the first upload of a process, and every 65,536th: one commit
             await asyncio.to_thread(ingest.take_id)
         async for data in body:
+            _check_quota(caller, used_bytes, ingest.size_bytes + len(data))
             digests.update(data)
             if not ingest.has_room:
                 await _room(ingest)
@@ -106,14 +108,11 @@ async def _ingest(
         raise
 
 
-def _check_quota(store: Store, caller: Caller, content_length: int | None) -> None:
-    """Refuse before a byte is read what the length alone shows to be too much."""
-    if caller.quota_bytes is None or content_length is None:
-        return
-    used_bytes = store.account_bytes(caller.account)
-    if used_bytes + content_length > caller.quota_bytes:
+def _check_quota(caller: Caller, used_bytes: int, body_bytes: int) -> None:
+    """Refuse what is too much, by its length or by what has come of it, before more of it is read."""
+    if caller.quota_bytes is not None and used_bytes + body_bytes > caller.quota_bytes:
         raise QuotaExceeded(
-            f"{used_bytes} of {caller.quota_bytes} bytes are used and the body has {content_length}",
+            f"{used_bytes} of {caller.quota_bytes} bytes are used and the body has {body_bytes} or more",
             where=f"account {caller.account}",
             hint="remove something, or ask the operator for a larger quota",
         )

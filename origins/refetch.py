@@ -300,13 +300,15 @@ class Refetch:
             return await _pour(open_file(origin), self._sink(origin, cid))
         if origin.kind is OriginKind.FILECOIN:
             piece = Cid.parse(origin.address.partition(PIECE)[2].partition("/")[0].partition("?")[0])
-            sink = CarSink(self._store, cid, commitment_of(piece))
+            sink = CarSink(self._store, cid, commitment_of(piece), most_bytes)
             return await _pour(
                 self._streams.open(origin.address, _most(origin), is_trusted=origin.account == OPERATOR), sink
             )
-        if origin.profile == _CAR:
-            most_bytes = None  # it has more than the DAG, of which alone is kept what is verified
-        return await self._first(origin, lambda: self._sink(origin, cid), _most(origin, most_bytes))
+        # a CAR may have more than the DAG, of which alone is kept what is verified
+        stream_bytes = None if origin.profile == _CAR else most_bytes
+        return await self._first(
+            origin, lambda: self._sink(origin, cid, most_bytes), _most(origin, stream_bytes)
+        )
 
     async def _blob_from(self, origin: Origin, root: bytes) -> Fit:
         base = gateway_of(origin)
@@ -333,9 +335,9 @@ class Refetch:
                 problem = _worse(problem, error)
         raise problem
 
-    def _sink(self, origin: Origin, cid: Cid) -> Sink:
+    def _sink(self, origin: Origin, cid: Cid, most_bytes: int | None = None) -> Sink:
         if origin.profile == _CAR:
-            return CarSink(self._store, cid)
+            return CarSink(self._store, cid, None, most_bytes)
         code, digest = multihash.split(cid.multihash)
         if cid.codec == codecs.RAW and code == multihash.BLAKE3 and len(digest) == 32:
             return BlobSink(self._store, digest)

@@ -9,10 +9,11 @@ from blockstore import Store
 from blockstore.ingest import Ingest
 from blockstore.landings import Landings
 from content.bao.decode import Decoder
+from content.block import Block
 from content.cid import Cid
 from content.commp import PieceHasher
 from origins.dag_car import DagCar
-from runtime.errors import NotFound, Unverified
+from runtime.errors import NotFound, TooLarge, Unverified
 
 
 class Sink(Protocol):
@@ -82,24 +83,39 @@ class ProofSink(BlobSink):
 class CarSink:
     """The CAR of a DAG; each block is verified and stored as it comes.
 
-    `commitment`: of the Filecoin piece that it must be.
+    `commitment`: of the Filecoin piece that it must be. `most_bytes`: for how many new ones there is room;
+    the CAR may have more, of which nothing is kept.
     """
 
-    def __init__(self, store: Store, cid: Cid, commitment: bytes | None = None) -> None:
+    def __init__(
+        self, store: Store, cid: Cid, commitment: bytes | None = None, most_bytes: int | None = None
+    ) -> None:
         self._dag, self._cid, self._commitment = store.dag, cid, commitment
+        self._most_bytes, self._new_bytes = most_bytes, 0
         self._car = DagCar(cid, store.dag.has, padded=commitment is not None)
         self._piece = PieceHasher()
         self._landings = Landings()
         self.size_bytes = 0
 
     def write(self, data: bytes) -> None:
-        """See `Sink`."""
+        """See `Sink`. Raises TooLarge before more is stored than there is room for."""
         self.size_bytes += len(data)
         if self._commitment is not None:
             self._piece.update(data)
         for block in self._car.feed(data):
+            self._check_room(block)
             self._dag.put_soon(block, self._landings)
         self._landings.check()
+
+    def _check_room(self, block: Block) -> None:
+        if self._most_bytes is None or self._dag.has(block.cid):
+            return
+        self._new_bytes += len(block.data)
+        if self._new_bytes > self._most_bytes:
+            raise TooLarge(
+                f"its blocks are more than the {self._most_bytes:,} bytes there is room for",
+                where=self._cid.text(),
+            )
 
     def finish(self) -> str:
         """See `Sink`; NotFound when it held nothing of the DAG."""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import partial
 from typing import Any, Final
 
 from net.answer import Answer
@@ -61,11 +62,10 @@ class Resumable:
         given = upload_request.parameters(request.query)
         name = named.get("name") or named.get("filename")
         sender = upload_request.sender(caller, given, self._clock.now_s(), name)
-        left_bytes = await step(self._left_bytes, caller)
         raw = request.fields.get("upload-metadata") or ""
         profile = profile_of(given.get("profile")).name if form == "tar" else ""
         record = Record(form, length, self._clock.now_s(), sender, profile, metadata=raw)
-        identity = await step(self._spools.create, record, left_bytes)
+        identity = await step(self._spools.create, record, partial(self._left_bytes, caller))
         offset = 0
         if request.fields.get("content-type") == upload_request.OFFSET_TYPE:
             try:

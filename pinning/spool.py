@@ -18,7 +18,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -51,22 +51,29 @@ class Spools:
 
     def __init__(self, folder: Path, keep_s: float) -> None:
         """`keep_s`: how long an upload that nobody touches is kept, and what became of it."""
-        self._folder = folder
+        self.folder = self._folder = folder
         self.keep_s = keep_s
 
-    def create(self, record: Record, left_bytes: int | None = None) -> str:
-        """Begin an upload; its id. `left_bytes`: what the account's quota leaves; None for no limit.
-
-        What its other open uploads were promised is theirs. Raises QuotaExceeded, StoreFull, TooManyRequests,
-        UsageError.
-        """
-        identity = secrets.token_urlsafe(_ID_BYTES)
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only one, over all processes, that gives room to uploads. Raises UsageError, StoreFull."""
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as fault:
             raise translated(fault, os.fspath(self._folder)) from fault
         with locked_folder(self._folder):
-            self._check_room(record, left_bytes)
+            yield
+
+    def create(self, record: Record, left_bytes: Callable[[], int | None] = lambda: None) -> str:
+        """Begin an upload; its id. `left_bytes`: asked when nobody else is given room, what the account's
+        quota leaves; None for no limit.
+
+        What its other open uploads were promised is theirs. Raises QuotaExceeded, StoreFull, TooManyRequests,
+        UsageError.
+        """
+        identity = secrets.token_urlsafe(_ID_BYTES)
+        with self.alone():
+            self._check_room(record, left_bytes())
             part = self._part(identity)
             try:
                 with open(part, "xb", opener=_private) as file:

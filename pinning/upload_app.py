@@ -4,6 +4,8 @@ What is asked is decided here and done in `car_body` and `tar_body` (one request
 Everything needs a token with the scope `pin`.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from blockstore import Store
@@ -19,7 +21,7 @@ from pinning.car_body import CheckRoots, receive
 from pinning.finish import Finisher, car_json, told
 from pinning.pin import Status
 from pinning.resumable import PATHS, Resumable
-from pinning.shares import Shares
+from pinning.shares import Share, Shares
 from pinning.spool import Spools
 from pinning.tar_body import TarReceiver, profile_of
 from pinning.upload_answer import error_answer, json_answer, options_answer
@@ -54,7 +56,7 @@ class Uploads:
         self._check_roots = check_roots
         self.finisher = Finisher(store, book, spools, check_roots, note)
         self._resumable = Resumable(spools, self.finisher, check_roots, self._left_bytes, clock)
-        self._spools, self._shares, self._clock = spools, Shares(), clock
+        self._spools, self._shares, self._clock = spools, Shares(spools), clock
 
     def shares(self, host: str, accept: str) -> bool:
         """See `net.app.App`."""
@@ -108,8 +110,7 @@ class Uploads:
     async def _car(self, request: Request, known: Caller, body: BodyReader) -> Answer:
         """A CAR in one body: 201 when all of it is here and pinned, 202 when the rest is to be fetched."""
         sender = upload_request.sender(known, upload_request.parameters(request.query), self._clock.now_s())
-        room_bytes = await step(self._room_bytes, known)
-        with self._shares.hold(known.account, request.content_length or 0, room_bytes) as share:
+        async with self._share(request, known) as share:
             roots, report = await receive(self._dag, body, self._check_roots, share.arrived)
             arrived = await step(
                 pin_arrived,
@@ -127,8 +128,7 @@ class Uploads:
         given = upload_request.parameters(request.query)
         sender = upload_request.sender(known, given, self._clock.now_s())
         profile = profile_of(given.get("profile"))
-        room_bytes = await step(self._room_bytes, known)
-        with self._shares.hold(known.account, request.content_length or 0, room_bytes) as share:
+        async with self._share(request, known) as share:
             root, report = await self._tars.receive(body, profile, share.arrived)
             self._check_roots((root,))
             arrived = await step(
@@ -141,6 +141,16 @@ class Uploads:
                 form="tar",
             )
         return json_answer(201, told(arrived, report.as_json()), known.account)
+
+    @asynccontextmanager
+    async def _share(self, request: Request, known: Caller) -> AsyncIterator[Share]:
+        """An upload in one request holds its part of the quota. Raises QuotaExceeded, StoreFull."""
+        share = Share(self._shares, known.account, lambda: self._room_bytes(known))
+        try:
+            await step(share.begin, request.content_length or 0)
+            yield share
+        finally:
+            await step(share.end)
 
     def _room_bytes(self, known: Caller) -> int | None:
         """What uploads in one request may still bring: what resumable ones were promised is theirs."""

@@ -312,3 +312,13 @@ def test_a_quota_refuses_before_and_after_the_body(node: Node, data: Path) -> No
     assert (refused.status, refused.json()["error"]["kind"]) == (403, "quota_exceeded")
     assert node.get(of(b"b" * 600)).status == 404
     assert node.request("POST", "/blake3/", auth, b"c" * 300).status == 201
+
+
+def test_a_quota_refuses_a_body_without_a_length_before_it_ends(node: Node, data: Path) -> None:
+    auth = f"Bearer {token(data, 'carol', 'put', '--quota-bytes', '1000')}"
+    head = f"POST /blake3/ HTTP/1.1\r\nHost: x\r\nAuthorization: {auth}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with node.connect() as connection:
+        connection.sendall(head.encode() + b"".join(b"258\r\n" + b"d" * 600 + b"\r\n" for _ in range(2)))
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 403 "), answer
+    assert b"quota_exceeded" in answer

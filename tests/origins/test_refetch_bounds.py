@@ -10,9 +10,10 @@ from blockstore import Store
 from blockstore.origin import Origin, OriginKind
 from content.block import Block
 from content.cid import DAG_CBOR
+from content.commp import PieceHasher, piece_cid
 from runtime.errors import EdgeError, Unreachable, Unverified
 from tests.origins.byte_server import Held
-from tests.origins.test_refetch import BIG, V1, http, is_whole, note, refetching, store
+from tests.origins.test_refetch import BIG, CAR, V1, V1_BLOCKS, http, is_whole, note, refetching, store
 
 __all__ = ["store"]
 ENDLESS = Held(BIG[:65_536], every_s=0)
@@ -71,6 +72,30 @@ def test_no_more_comes_than_there_is_room_for(store: Store, held: Held) -> None:
             server.held["/big"] = Held(BIG)
             await refetch.fetch(V1, account="alice", most_bytes=len(BIG))
             assert is_whole(store, V1)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["car", "piece"])
+def test_of_a_car_no_more_blocks_are_kept_than_there_is_room_for(store: Store, kind: str) -> None:
+    hasher = PieceHasher()
+    hasher.update(CAR)
+    piece = f"/piece/{piece_cid(hasher.roots()[0])}"
+    dag_bytes = sum(len(each.data) for each in V1_BLOCKS.values())
+
+    async def run() -> None:
+        async with refetching(store, {piece: CAR, "/x.car": CAR}) as (refetch, server, _):
+            place = Origin(OriginKind.FILECOIN, server.url + piece)
+            if kind == "car":
+                place = Origin(OriginKind.HTTP, f"{server.url}/x.car", profile="car")
+            note(store, V1.multihash, place)
+            with pytest.raises(Unverified, match="there is room for"):
+                await refetch.fetch(V1, account="alice", most_bytes=dag_bytes // 2)
+            store.backing.writer.run()
+            kept_bytes = store.usage().bytes_
+            assert 0 < kept_bytes <= dag_bytes // 2
+            await refetch.fetch(V1, account="alice", most_bytes=dag_bytes - kept_bytes)
+            assert all(map(store.dag.has, (each.cid for each in V1_BLOCKS.values()))), "all of it fits now"
 
     asyncio.run(run())
 

@@ -9,8 +9,7 @@ import pytest
 from content import car
 from content.cid import Cid
 from content.unixfs.file import leaves
-from pinning.shares import Shares
-from runtime.errors import Blocked, QuotaExceeded
+from runtime.errors import Blocked
 from tests.gateway.dags import Dags
 from tests.pinning.arrivals import MovedClock, Service, car_of, service, tree
 
@@ -188,25 +187,6 @@ def test_an_end_that_is_over_or_no_time_is_refused_as_for_pins(node: Service, te
         assert reply.status == 400
         assert reply.json()["error"]["where"] == "expires"
     assert not node.pins()
-
-
-def test_uploads_at_once_are_not_given_the_same_room() -> None:
-    shares = Shares()
-    with shares.hold("a", 60, 100) as first:
-        with pytest.raises(QuotaExceeded), shares.hold("a", 41, 100):
-            pass
-        with shares.hold("b", 100, 100), shares.hold("a", 0, 100) as second:
-            second.arrived(40)
-            with pytest.raises(QuotaExceeded):
-                second.arrived(1)
-            first.arrived(60)
-            with pytest.raises(QuotaExceeded):
-                first.arrived(1)
-        assert shares.of("a") == 60
-    assert shares.of("a") == shares.of("b") == 0
-    with shares.hold("a", 1 << 50, None) as free:
-        free.arrived(1 << 50)
-        assert shares.of("a") == 0
 
 
 def test_what_is_pinned_outlives_its_lease_and_gc(tmp_path: Path) -> None:
