@@ -16,7 +16,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urljoin
 
@@ -218,16 +217,16 @@ class Outbound:
         raise problem or Unreachable("the name has no address", where=host)
 
     def _check(self, host: str, address: str, is_redirect: bool) -> None:
-        """Raise Forbidden unless `address` of `host` may be dialled; who did not write it is not told it."""
+        """Raise Forbidden unless `address` of `host` may be dialled.
+
+        The address is for the log: who may have named a host is not told where it is.
+        """
         try:
             self._guard.check(address)
         except Forbidden as error:
-            if _is_address(host) and not is_redirect:
-                raise
             log.info("%s: %s", host, error.message)
-            problem = "the address of its name is not a public address: it is not dialled"
-            if is_redirect:
-                problem = "it redirects to what is not a public address: that is not dialled"
+            leads = "it redirects to a host that is not" if is_redirect else "its host is not"
+            problem = f"{leads} at a public address: that is not dialled"
             raise Forbidden(problem, where=host, hint=error.hint) from None
 
 
@@ -242,14 +241,6 @@ class Outbounds:
         """See `Outbound.close`."""
         self.ours.close()
         self.strict.close()
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _key(url: str) -> Key:

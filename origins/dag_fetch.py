@@ -19,6 +19,7 @@ from content.cid import Cid
 from content.links import links_through
 from origins.dag_car import DagCar
 from origins.looking import Looking
+from origins.said import Said
 from origins.sources import Sources
 from origins.steps import step
 from origins.trustless import Gain, NoCars, Trustless
@@ -45,9 +46,10 @@ class DagFetch:
         looking: Looking,
         max_fetches: int,
         came: Callable[[Cid, str], None],
+        said: Said,
     ) -> None:
-        """`came(root, source)`: told of who gave something of a DAG."""
-        self._came = came
+        """`came(root, source)`: told of who gave something of a DAG. `said`: what sources that rest said."""
+        self._came, self._said = came, said
         self._store, self._trustless, self._sources, self._looking = store, trustless, sources, looking
         self._turns = asyncio.Semaphore(max_fetches)
 
@@ -95,7 +97,7 @@ class DagFetch:
             self._came(root, source)
 
         def told(error: EdgeError) -> EdgeError:
-            return _told(error, said, also, cid)
+            return self._told(error, said, also, cid)
 
         await self._looking.look(_name(cid, b"block", also), cid, attempt, also=also, told=told)
 
@@ -118,25 +120,29 @@ class DagFetch:
 
         await self._looking.look(_name(cid, b"dag", also), cid, attempt, also=also, hedge_s=_HEDGE_S)
 
+    def _told(
+        self, error: EdgeError, asked: dict[str, EdgeError], also: Sequence[str], cid: Cid
+    ) -> EdgeError:
+        """The error with what sources said, as a person is told who named `also`.
+
+        Those are told of by their names (`Said`); the operator's and the routers' are not named.
+        """
+        theirs = [each for source, each in asked.items() if source not in also]
+        absent = sum(isinstance(each, NotFound) for each in theirs)
+        other = dict.fromkeys(each.message for each in theirs if not isinstance(each, NotFound))
+        if not asked and not isinstance(error, NotFound):  # all of them rest
+            known = (self._said.lately(each) for each in self._sources.at_hand() if each not in also)
+            other = dict.fromkeys(each for each in known if each is not None)
+        parts = [f"{absent} of {len(theirs)} gateways that were asked answered 404"] if absent else []
+        parts += [f"a gateway: {each}" for each in list(other)[:_TOLD_MAX]]
+        parts += ["and more failed"] if len(other) > _TOLD_MAX else []
+        if isinstance(error, SourceTimeout) or (not parts and not asked and not isinstance(error, NotFound)):
+            return error
+        kind = NotFound if isinstance(error, NotFound) else Unreachable
+        nobody = f"no {'other ' if asked else ''}gateway is known that may have it"
+        return kind("; ".join(parts) or nobody, where=cid.text())
+
 
 def _name(cid: Cid, what: bytes, also: Sequence[str]) -> bytes:
     """What is remembered of a search in vain holds for the same thing from the same sources only."""
     return b" ".join((cid.multihash, what, *(each.encode() for each in also)))
-
-
-def _told(error: EdgeError, said: dict[str, EdgeError], also: Sequence[str], cid: Cid) -> EdgeError:
-    """The error with what sources said, as a person is told who named `also`.
-
-    Those have been told of by their names (`Said`); the operator's and the routers' are not named.
-    """
-    theirs = [each for source, each in said.items() if source not in also]
-    absent = sum(isinstance(each, NotFound) for each in theirs)
-    other = dict.fromkeys(each.message for each in theirs if not isinstance(each, NotFound))
-    parts = [f"{absent} of {len(theirs)} gateways that were asked answered 404"] if absent else []
-    parts += [f"a gateway: {each}" for each in list(other)[:_TOLD_MAX]]
-    parts += ["and more failed"] if len(other) > _TOLD_MAX else []
-    if isinstance(error, SourceTimeout) or (not said and not isinstance(error, NotFound)):
-        return error
-    kind = NotFound if isinstance(error, NotFound) else Unreachable
-    nobody = f"no {'other ' if said else ''}gateway is known that may have it"
-    return kind("; ".join(parts) or nobody, where=cid.text())

@@ -76,7 +76,7 @@ class Fetcher:
         self._files = FileWindows(store.dag, self._once, self._trustless, sources, self._looking, arrivals)
         self._came = Came(store, clock, sources)
         self._dags = DagFetch(
-            store, self._trustless, sources, self._looking, settings.max_fetches, self._came.came
+            store, self._trustless, sources, self._looking, settings.max_fetches, self._came.came, said
         )
         self._sources = sources
         streams = ByteStreams(outbound, strict, settings.arweave_gateways, meter)

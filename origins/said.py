@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from blockstore.origin import OriginKind
 from origins.places import gateway_of, place_named
 from runtime.errors import BadRequest
 
@@ -36,6 +37,10 @@ class Said:
         for each in (name, _ANYTHING):
             self._said.pop(_key(place, each), None)
 
+    def lately(self, place: str) -> str | None:
+        """Why a place gives nothing at all just now; None where it may."""
+        return self._said.get(_key(place, _ANYTHING))
+
     def of(self, addresses: Sequence[str], names: Iterable[bytes]) -> list[tuple[str, str]]:
         """Of those places that did not give one of `names` (the first that is known): the address without
         what may be a secret, and why. `addresses`: as an account names them. 30 us an address.
@@ -47,6 +52,8 @@ class Said:
             except BadRequest as error:
                 found.append(("an origin", error.message))
                 continue
+            if place.origin.kind is OriginKind.PEER and gateway_of(place.dialled) is None:
+                continue  # it offers nothing by HTTP: there was nothing to ask
             dialled = gateway_of(place.dialled) or place.address
             why = next((why for name in wanted if (why := self._said.get(_key(dialled, name)))), None)
             if why is not None:

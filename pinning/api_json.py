@@ -81,11 +81,18 @@ def _info(pin: Pin) -> str:
     return f',"info":{_strings(facts)}' if facts else ""
 
 
+def details_of(pin: Pin, waits: str = _WAITS) -> str:
+    """Why a pin waits or failed, for people; `waits`: said of one that was not tried yet."""
+    status = pin.status
+    if status is Status.PINNING and pin.details:
+        return f"try {pin.attempts + 1} is under way; the one before: {pin.details}"
+    return pin.details or (waits if status is Status.QUEUED else "")
+
+
 def _facts(pin: Pin) -> dict[str, str]:
     """What there is to tell of a pin. All values are strings, says the schema."""
     status, facts = pin.status, {}
-    details = pin.details or (_WAITS if status is Status.QUEUED else "")
-    if details:
+    if details := details_of(pin):
         facts["status_details"] = details
     if pin.dag_bytes is not None:
         facts["dag_size"] = str(pin.dag_bytes)

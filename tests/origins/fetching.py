@@ -67,8 +67,8 @@ async def fetching(
 ) -> AsyncIterator[Fetching]:
     """A fetcher that asks `sources`."""
     urls = tuple(source.url for source in sources)
-    named = {"allow_nets_for_accounts": LOOPBACK, **settings}
-    made = OriginSettings(gateways=urls, routers=routers, allow_nets=LOOPBACK, **named)
+    named = {"allow_nets": LOOPBACK, "allow_nets_for_accounts": LOOPBACK, **settings}
+    made = OriginSettings(gateways=urls, routers=routers, **named)
     running = Fetching(data, made, idle_s)
     try:
         yield running

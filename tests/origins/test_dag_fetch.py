@@ -169,7 +169,7 @@ def test_a_source_in_a_private_network_is_not_dialled(tmp_path: Path) -> None:
                 await here.fetcher.dag(ROOT, named)
             said = here.fetcher.refetch.said(named, [ROOT.multihash])
             assert [address for address, _ in said] == list(named)
-            assert all("is not a public address" in why for _, why in said)
+            assert all("is not at a public address" in why for _, why in said)
 
     run(test())
 

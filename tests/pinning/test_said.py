@@ -44,7 +44,10 @@ async def failed(tmp_path: Path, *origins: str, gateways: tuple[Source, ...] = (
         (Held(b"", 404), "it answered 404: it does not have it"),
         (Held(b"", 500), "it answered 500"),
         (Held(b"", 302, {"Location": "/f"}), "too many redirects"),
-        (Held(b"", 302, {"Location": "http://10.0.0.1/x"}), "it redirects to what is not a public address"),
+        (
+            Held(b"", 302, {"Location": "http://10.0.0.1/x"}),
+            "it redirects to a host that is not at a public address",
+        ),
         (Held(b"", 302, {"Location": "file:///etc/passwd"}), "only http and https URLs"),
         (Held(b"", 302, {}), "a redirect that does not say where to"),
         (Held(BODY, cut_at=1000), "the answer was cut short"),
@@ -109,11 +112,11 @@ def test_an_inner_address_is_told_only_where_the_account_wrote_it(tmp_path: Path
     async def test() -> None:
         origins = ("http://localhost/f", "http://10.1.2.3/f", "http://localhost", "http://[::1]/f")
         pin = await failed(tmp_path, *origins, fetch={"allow_nets_for_accounts": ()})
-        named = "the address of its name is not a public address: it is not dialled"
+        named = "its host is not at a public address: that is not dialled"
         assert f"http://localhost/f: {named}" in pin.details
         assert f"http://localhost: {named}" in pin.details
-        assert "http://10.1.2.3/f: the address 10.1.2.3 is not a public address" in pin.details
-        assert "http://[::1]/f: the address ::1 is not a public address" in pin.details
+        assert f"http://10.1.2.3/f: {named}" in pin.details
+        assert f"http://[::1]/f: {named}" in pin.details
         assert "127.0.0.1" not in pin.details
 
     run(test())
@@ -219,3 +222,41 @@ def test_what_was_said_is_bounded_and_forgotten_when_it_gives() -> None:
         said.note(f"https://{number}.example/f", name, "no")
     assert said.of(["https://0.example/f"], [name]) == []
     assert said.of(["https://8999.example/f"], [name]) == [("https://8999.example/f", "no")]
+
+
+def test_what_offers_no_http_is_told_once_and_not_by_each_of_its_addresses(tmp_path: Path) -> None:
+    async def test() -> None:
+        peer = "12D3KooWGSBxHvrJkLmPTqWyJ6N8bVPrDvFTmjH3BEZHEVzZ9hDR"
+        origins = (f"/ip4/1.2.3.4/tcp/4001/p2p/{peer}", f"/ip4/1.2.3.4/udp/4001/quic-v1/p2p/{peer}")
+        pin = await failed(tmp_path, *origins)
+        assert pin.details.startswith(
+            f"no provider has {CID}: no gateway is known that may have it; 2 of its "
+        )
+        assert peer not in pin.details
+
+    run(test())
+
+
+def test_gateways_that_rest_are_told_with_why_they_do_and_not_where_they_are(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(Source({}, busy)) as down, working(tmp_path / "d", down, attempts=1) as here:
+            other, _ = file_blocks(b"something that is asked for before")
+            await here.ended(here.add(other), here.add(CID))
+            (pin,) = await here.ended(here.add(CID))
+            assert "a gateway: it answered 503" in pin.details, pin.details
+            assert down.url not in pin.details
+
+    run(test())
+
+
+def test_an_inner_gateway_of_the_node_is_not_shown_to_accounts(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with (
+            serving(Source({})) as inner,
+            working(tmp_path / "d", inner, fetch={"allow_nets": ()}, attempts=1) as here,
+        ):
+            (pin,) = await here.ended(here.add(CID))
+            assert "a gateway: its host is not at a public address" in pin.details, pin.details
+            assert "127.0.0.1" not in pin.details
+
+    run(test())

@@ -297,7 +297,7 @@ def test_a_private_address_among_the_origins_is_not_dialled(tmp_path: Path) -> N
             origins = ("http://169.254.169.254", "/ip4/10.0.0.1/tcp/80/http", "https://u:p@example.com")
             (pin,) = await here.ended(here.add(NOBODY.cid, origins=origins))
             assert pin.status is Status.FAILED
-            assert "is not a public address" in pin.details
+            assert "is not at a public address" in pin.details
             assert "u:p" not in pin.details
 
     run(test())
@@ -314,7 +314,7 @@ def test_a_redirect_into_a_private_network_is_not_followed(tmp_path: Path) -> No
         ):
             (pin,) = await here.ended(here.add(NOBODY.cid))
             assert pin.status is Status.FAILED
-            assert "it redirects to what is not a public address" in pin.details
+            assert "it redirects to a host that is not at a public address" in pin.details
             assert "192.168.1.1" not in pin.details
 
     run(test())

@@ -14,6 +14,7 @@ from tools.pin.book import Book, Order
 from tools.pin.following import checked_timeout_s, waited_for
 from tools.pin.invocation import Invocation, command
 from tools.pin.record import PinRecord, color, line
+from tools.pin.remote import RemoteBook
 
 
 @click.command()
@@ -62,6 +63,9 @@ def add(invocation: Invocation, /, things: tuple[str, ...], **options: object) -
     added: list[PinRecord] = []
     invocation.out.shows_progress = not options["no_progress"]
     with invocation.book(create=uploads) as book:
+        if uploads and template.origins and isinstance(book, RemoteBook):
+            hint = "pin the CID with --origin in a command of its own"
+            raise UsageError("what is uploaded comes from here", where="--origin", hint=hint)
         for thing, is_path in named:
             if is_path:
                 content = Content(

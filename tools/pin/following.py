@@ -139,8 +139,8 @@ def described(record: PinRecord) -> Iterator[str]:
         if part:
             yield f"{'' if index else 'details':<12} {part}"
     for key, value in record["info"].items():
-        if key == "status_details":
-            continue
+        if key == "status_details" or (key.startswith("progress_") and "progress" in record["info"]):
+            continue  # the numbers are for programs
         shown = key.replace("_", " ")
         is_size = key.endswith("_size") and str(value).isascii() and str(value).isdigit()
         yield f"{shown:<12} {human_size(int(value)) if is_size else value}"

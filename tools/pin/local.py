@@ -16,6 +16,7 @@ from content.cid import Cid
 from node.config import load
 from node.identity import signing_key
 from pinning import timestamps
+from pinning.api_json import details_of
 from pinning.challenge import Challenge
 from pinning.holding import Holding
 from pinning.measure import measured
@@ -31,6 +32,7 @@ from tools.pin.book import ANY_STATUS, Order, Wanted
 from tools.pin.record import PinRecord, encoded
 
 _SECOND_MS: Final = 1000
+_WAITS: Final = "waits for its turn: a node that runs on this folder, and not --offline, brings it here"
 
 
 class LocalBook:
@@ -132,7 +134,8 @@ def _filter(wanted: Wanted) -> Filter:
 
 
 def _record(pin: Pin) -> PinRecord:
-    info: dict[str, Any] = {"status_details": pin.details} if pin.details else {}
+    details = details_of(pin, _WAITS)
+    info: dict[str, Any] = {"status_details": details} if details else {}
     info |= {} if pin.dag_bytes is None else {"dag_size": str(pin.dag_bytes)}
     info |= {} if pin.raw_bytes is None else {"raw_size": str(pin.raw_bytes)}
     if pin.wish.expires_s is not None:

@@ -105,9 +105,11 @@ def _object(values: dict[str, Any]) -> str:
 
 
 def details(record: PinRecord) -> str:
-    """What the service says of how a pin stands, in its own words; empty when nothing."""
+    """What the service says of how a pin stands, in its own words but for the CID, which stands beside them;
+    empty when nothing.
+    """
     words = record["info"].get("status_details")
-    return words if isinstance(words, str) else ""
+    return words.replace(record["cid"], "it") if isinstance(words, str) and record["cid"] else ""
 
 
 def line(record: PinRecord) -> str:

@@ -165,6 +165,23 @@ def test_status_is_found_by_request_id_and_by_cid(pin: Pin, conduct: Conduct) ->
     assert pin("status", "bafkqaaa", "--json").error["message"] == "no pin of this content"
 
 
+def test_numbers_for_programs_are_not_among_what_people_are_shown(pin: Pin, conduct: Conduct) -> None:
+    name = conduct.add({"cid": CID}, "pinning")
+    conduct.pins[name][1]["info"] = {"progress": "3 of at least 9 blocks", "progress_blocks": "3"}
+    plain = pin("status", name).out.decode()
+    assert "progress     3 of at least 9 blocks\n" in plain
+    assert plain.count("progress") == 1
+    assert pin("status", name, "--json").records[0]["info"]["progress_blocks"] == "3"
+
+
+def test_the_cid_is_not_said_again_where_it_stands_beside(pin: Pin, conduct: Conduct) -> None:
+    name = conduct.add({"cid": CID}, "failed")
+    conduct.pins[name][1]["info"] = {"status_details": f"{CID} could not be fetched: nobody has {CID}"}
+    assert "(it could not be fetched: nobody has it)" in pin("ls").out.decode()
+    assert "pinning failed: it could not be fetched" in pin("wait", name).err
+    assert CID in pin("ls", "--json").records[0]["info"]["status_details"]
+
+
 def test_wait_ends_with_the_pin(pin: Pin, conduct: Conduct) -> None:
     name = conduct.add({"cid": CID}, "queued")
     conduct.becomes[name] = [("queued", ""), ("pinning", "half"), ("pinned", "all of it")]

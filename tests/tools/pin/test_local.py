@@ -68,6 +68,7 @@ def test_what_is_not_here_waits_and_what_is_here_does_not(pin: Pin, data: Path, 
     here = pin("add", tree, "--json").records[0]["cid"]
     waiting = pin("add", ELSEWHERE, "--name", "far", "--expires", "2h", "--json").records[0]
     assert waiting["status"] == "queued"
+    assert "a node that runs on this folder" in waiting["info"]["status_details"]
     assert waiting["info"]["pinned_until"] > waiting["created"]
     again = pin("add", here, "--name", "again", "--meta", "k=v", "--json").records[0]
     assert again["status"] == "pinned"

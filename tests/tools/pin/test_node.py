@@ -203,6 +203,14 @@ def test_size_and_origins_come_from_the_node(account: str, pin: Pin, tree: Path)
     assert pin("origins", "bafkqaaa").code == 3
 
 
+def test_an_origin_of_what_is_uploaded_is_refused_and_not_forgotten(
+    account: str, pin: Pin, tree: Path
+) -> None:
+    result = pin("add", ELSEWHERE, tree, "--origin", "https://a.example/x", "--json")
+    assert (result.code, result.error["where"]) == (2, "--origin")
+    assert pin("ls", "-q").out == b""
+
+
 def test_an_end_is_kept_by_the_node(account: str, pin: Pin) -> None:
     record = pin("add", ELSEWHERE, "--expires", "2h", "--json").records[0]
     assert record["info"]["pinned_until"] > record["created"]
