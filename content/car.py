@@ -50,8 +50,16 @@ def frame(cid: Cid, block_bytes: int) -> bytes:
     return varint.encode(len(cid.raw) + block_bytes) + cid.raw
 
 
+class NoCar(BadRequest):
+    """The bytes do not begin as a CAR does: they are something else, or nothing."""
+
+
 class CarReader:
-    """Reads one CAR, fed at any split. After an error it is of no more use."""
+    """Reads one CAR, fed at any split. After an error it is of no more use.
+
+    What is wrong is a NoCar (something else was sent), a BadRequest (a CAR that is broken or cut), a TooLarge
+    (it announces more than is taken here) or an Unverified (bytes that are not those of their CID).
+    """
 
     def __init__(self, *, padded: bool = False) -> None:
         """`padded`: zeros may follow the last section, as in a Filecoin piece."""
@@ -103,6 +111,8 @@ class CarReader:
         """Say that the stream is over. Raises BadRequest when it was cut short."""
         if self.roots is None:
             self._refuse_other(1)
+            if not self._at and not self._held:
+                raise NoCar("this is not a CAR: it is empty", where="byte 0")
             raise _broken("it ends before its header does", self._at)
         if not self._over and (self._held or self._left):
             raise _broken("it is cut short", self._at)
@@ -136,9 +146,9 @@ class CarReader:
                 break
             shift += 7
             if shift > 56:
-                raise _broken("a length is longer than 9 bytes", self._at)
+                raise self._no_length("a length is longer than 9 bytes")
         if byte == 0 and shift:
-            raise _broken("a length is not in its shortest form", self._at)
+            raise self._no_length("a length is not in its shortest form")
         self._check_length(length, index)
         if self.roots is None and index < len(held) and held[index] >> 5 != _MAP:
             self._is_other = True
@@ -158,7 +168,7 @@ class CarReader:
 
     def _check_length(self, length: int, index: int) -> None:
         if length == 0:
-            raise _broken("a section is empty", self._at)
+            raise self._no_length("a section is empty")
         bound = MAX_HEADER_BYTES if self.roots is None else _SECTION_MAX
         if length > bound:
             what = "header" if self.roots is None else "block"
@@ -168,6 +178,10 @@ class CarReader:
             )
         if self._left is not None and index + length > self._left:
             raise _broken("a section reaches over the end that its header tells", self._at)
+
+    def _no_length(self, what: str) -> BadRequest:
+        """A length that is none; where the first one should be, there is no CAR."""
+        return _broken(what, self._at, NoCar if self._at == 0 else BadRequest)
 
     def _drop(self, count: int) -> None:
         del self._held[:count]
@@ -196,10 +210,10 @@ class CarReader:
             else (None, None)
         )
         if type(version) is not int or version != 1 or not isinstance(roots, list):
-            raise _broken("its header is not that of a CARv1", self._at)
+            raise _broken("its header is not that of a CARv1", self._at, NoCar)
         found = [root for root in roots if isinstance(root, Cid)]
         if len(found) != len(roots):
-            raise _broken("a root is not a link", self._at)
+            raise _broken("a root is not a link", self._at, NoCar)
         self.roots = tuple(found)
 
     def _second_header(self) -> bool:
@@ -225,11 +239,11 @@ class CarReader:
         return Block.verified(cid, data)
 
 
-def _broken(what: str, at: int) -> BadRequest:
-    return BadRequest(f"not a sound CAR: {what}", where=f"byte {at}")
+def _broken(what: str, at: int, kind: type[BadRequest] = BadRequest) -> BadRequest:
+    return kind(f"not a sound CAR: {what}", where=f"byte {at}")
 
 
-def _no_car(found: bytes, at: int) -> BadRequest:
+def _no_car(found: bytes, at: int) -> NoCar:
     """What is sent is something else, and what it looks like."""
     what = next((name for magic, name in _OTHERS if found.startswith(magic)), "")
     text = (
@@ -238,6 +252,4 @@ def _no_car(found: bytes, at: int) -> BadRequest:
         else found.hex()
     )
     problem = f"this is not a CAR: it begins with {text}" + (f", as {what} does" if what else "")
-    return BadRequest(
-        problem, where=f"byte {at}", hint="ipfs dag export makes a CAR; unpack what is compressed"
-    )
+    return NoCar(problem, where=f"byte {at}", hint="ipfs dag export makes a CAR; unpack what is compressed")

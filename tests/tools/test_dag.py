@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from blockstore import Root, Store
-from content import car, dag_cbor, dag_pb, multihash
+from content import car, dag_cbor, dag_pb, multihash, varint
 from content.block import Block
 from content.cid import DAG_CBOR, DAG_PB, RAW, Cid
 from content.unixfs.message import Kind, Message, encode
@@ -222,12 +222,63 @@ def test_a_root_that_is_not_here_is_not_found(edge: Edge, flags: list[str]) -> N
     assert (result.code, result.error["where"]) == (3, absent)
 
 
-def test_a_file_that_is_no_car_is_named_with_the_place_that_is_wrong(edge: Edge, tmp_path: Path) -> None:
-    broken = tmp_path / "page.car"
-    broken.write_bytes(b"<html>")
-    done = edge("dag", "import", broken)
-    assert done.code == 2
-    assert f"{broken}, byte 0" in done.err
+_LEAF = Block.sealed(RAW, b"a leaf")
+_HEADER = car.header((_LEAF.cid,))
+_SECTION = car.frame(_LEAF.cid, len(_LEAF.data)) + _LEAF.data
+_SOUND = _HEADER + _SECTION
+_BOMB = b"\xff" * 12
+
+
+def _v2(offset: int, size: int) -> bytes:
+    numbers = offset.to_bytes(8, "little") + size.to_bytes(8, "little") + bytes(8)
+    return bytes.fromhex("0aa16776657273696f6e02") + bytes(16) + numbers + _SOUND
+
+
+@pytest.mark.parametrize(
+    ("code", "content"),
+    [
+        (0, _SOUND),
+        (0, _v2(51, len(_SOUND))),
+        (2, b""),
+        (2, b"<html>"),
+        (2, b"PK\x03\x04" + bytes(100)),
+        (2, bytes(1000)),
+        (2, _BOMB),
+        (2, varint.encode(10) + bytes.fromhex("a16776657273696f6e03")),
+        (3, _HEADER),
+        (4, _HEADER[:20]),
+        (4, _HEADER[:1]),
+        (4, _HEADER[:10] + b"\xff" + _HEADER[11:]),
+        (4, _SOUND[:-1]),
+        (4, _HEADER + _SECTION[:1]),
+        (4, _SOUND[:-1] + b"?"),
+        (4, _HEADER + varint.encode(len(_SECTION) - 2) + _SECTION[1:]),
+        (4, _HEADER + varint.encode(len(_SECTION) + 100) + _SECTION[1:]),
+        (4, _HEADER + varint.encode(3) + _SECTION[1:]),
+        (4, _SOUND + _BOMB),
+        (4, _SOUND + bytes(10)),
+        (4, _SOUND + b"what follows"),
+        (4, _v2(51, 0)),
+        (4, _v2(50, len(_SOUND))),
+        (4, _v2(51, len(_SOUND) - 1)),
+        (4, _v2(51, 1 << 40)),
+        (4, _v2(1 << 62, len(_SOUND))),
+        (4, _v2(1 << 63, len(_SOUND))),
+        (4, _v2(51, len(_SOUND))[:30]),
+        (5, varint.encode(1 << 40) + _HEADER[1:]),
+        (5, _HEADER + varint.encode(1 << 40) + _SECTION[1:]),
+        (5, _HEADER + varint.encode(3 << 20) + _SECTION[1:]),
+    ],
+)
+def test_what_is_no_car_is_2_what_is_broken_or_untrue_4_and_what_is_above_the_bounds_5(
+    edge: Edge, tmp_path: Path, code: int, content: bytes
+) -> None:
+    file = tmp_path / "page.car"
+    file.write_bytes(content)
+    done = edge("dag", "import", file, "--json")
+    assert done.code == code, done.err
+    assert code == 0 or done.error["where"].startswith(f"{file}, ")
+    assert edge("dag", "import", "-", stdin=content).code == code, "the same of a pipe"
 
 
 def test_cat_of_a_directory_says_that_it_is_one_and_what_to_use(edge: Edge, tmp_path: Path) -> None:

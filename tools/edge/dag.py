@@ -48,7 +48,8 @@ def import_(
     """Store every block of CAR files (version 1 or 2), each checked against its CID.
 
     - is standard input. Files in the DAG are kept as one blob each. The roots are pinned, so that gc leaves
-    them alone. Exit 3, naming the block, when a root is not complete.
+    them alone. Exit 2: the file is no CAR. 3, naming the block: a root is not complete. 4: a CAR that is cut
+    short, broken or untrue. 5: it announces a block above 2 MiB or a header above 1 MiB.
 
     \b
     Example:
@@ -77,8 +78,10 @@ def import_(
 
 
 def import_car(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, ...], ImportReport, int]:
-    """Store every block of the CAR at `path`; its roots, what there was, and its length in bytes. Raises what
-    is wrong with it.
+    """Store every block of the CAR at `path`; its roots, what there was, and its length in bytes.
+
+    Raises NoCar for what is something else, Unverified for a CAR that is cut, broken or untrue, TooLarge
+    for a header or block above the bounds, StoreFull, and as `open`.
     """
     reader, car_bytes = car.CarReader(), 0
     with opened(path) as file, Importing(store.dag) as importing:
@@ -91,6 +94,9 @@ def import_car(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, 
             reader.end()
         except (BadRequest, TooLarge, Unverified) as error:
             error.where = f"{path}, {error.where}"
+            if isinstance(error, BadRequest) and not isinstance(error, car.NoCar):
+                # It says of itself what it does not hold: whoever made or sent it, it is damaged
+                raise Unverified(error.message, where=error.where, hint=error.hint) from None
             raise
         report = importing.finish()
     assert reader.roots is not None, "end() has checked"
