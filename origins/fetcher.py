@@ -14,7 +14,7 @@ Invariants
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from blockstore import Store
@@ -39,7 +39,7 @@ from origins.steps import step
 from origins.trustless import Gain, NoCars, Trustless
 from origins.ways import Ways
 from runtime.clock import Clock
-from runtime.errors import BlobDamaged, EdgeError, NotFound, SourceTimeout, Unreachable
+from runtime.errors import BlobDamaged, EdgeError, NotFound, SourceTimeout, Unreachable, Unverified
 
 # Shards of a directory of some million entries; of a larger one the rest is asked for when it is needed
 _ENTITY_BYTES_MAX: Final = 64 << 20
@@ -124,8 +124,11 @@ class Fetcher:
         await self._one(cid, root, attempt)
 
     async def blob(self, root: bytes) -> None:
-        """Bring a blob back by its hash, or as the file it was, see `Refetch.blob`."""
-        await self.refetch.blob(root)
+        """Bring a blob back by its hash or as the file it was, see `Refetch.blob`; or as one below a root."""
+        try:
+            await self.refetch.blob(root)
+        except (NotFound, Unreachable, Unverified, SourceTimeout) as error:
+            await self._ways.blob_back(root, error)
 
     def knows_blob(self, root: bytes) -> bool:
         """Whether it is on record where a blob, or the file it was, came from. Some 10 us."""
@@ -145,7 +148,7 @@ class Fetcher:
         try:
             await self._files.span(cid, start, stop, also)
         except (NotFound, Unreachable, SourceTimeout) as error:
-            await self._ways.back(cid, (root, *await self._ways.above(cid)), error)
+            await self._back(cid, root, error)
             await self._files.span(cid, start, stop, also)
 
     def passed(self, cid: Cid, start: int, end: int, stop: int, root: Cid | None = None) -> None:
@@ -191,15 +194,36 @@ class Fetcher:
         self, cid: Cid, root: Cid | None, attempt: Attempt, asked: Sequence[str], error: EdgeError
     ) -> None:
         """Go back to where a block came from, or what it is a part of. Raises `error` when that is vain."""
-        above = await self._ways.above(cid)
-        more = [each for each in self._ways.gateways(*above) if each not in asked]
-        if more:
+
+        async def ask(above: Sequence[Cid], error: EdgeError) -> None:
+            more = [each for each in self._ways.gateways(*above) if each not in asked]
+            if not more:
+                raise error
+            await self._looking.look(_name(cid, more), cid, attempt, also=more)
+
+        await self._back(cid, root, error, ask)
+
+    async def _back(
+        self,
+        cid: Cid,
+        root: Cid | None,
+        error: EdgeError,
+        ask: Callable[[Sequence[Cid], EdgeError], Awaitable[None]] | None = None,
+    ) -> None:
+        """Have a block from where it, or `root`, came from; or what else it lies below of, after `ask`."""
+        try:
+            await self._ways.back(cid, (cid, root), error)
+            return
+        except (NotFound, Unreachable, SourceTimeout) as failure:
+            error = failure
+        above = [each for each in await self._ways.above(cid) if each not in (cid, root)]
+        if ask is not None:
             try:
-                await self._looking.look(_name(cid, more), cid, attempt, also=more)
+                await ask(above, error)
                 return
             except (NotFound, Unreachable, SourceTimeout) as failure:
                 error = failure
-        await self._ways.back(cid, (root, *above), error)
+        await self._ways.back(cid, above, error)
 
     def _damaged_blob(self, cid: Cid) -> bytes | None:
         """The blob that a block lies in, where it is damaged there."""

@@ -26,6 +26,16 @@ class Place:
         return replace(self.origin, address=self.address)
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How bytes fitted their name: the profile on record for them (empty: none needed), and how many there
+    are (None: what is on record holds).
+    """
+
+    profile: str = ""
+    size_bytes: int | None = None
+
+
 def place_named(address: str, account: str) -> Place:
     """What an account means by an address. Raises BadRequest."""
     origin = named(address, account)

@@ -9,36 +9,42 @@ from collections.abc import Sequence
 from typing import Final
 
 from blockstore import Store
+from blockstore.adding.reading import NOTHING, Attributes
+from blockstore.adding.recipe import BLOCK
 from blockstore.flat import MAX_LEAVES, Flat
 from blockstore.landings import Landings
 from content.block import MAX_BLOCK_BYTES, Block
 from content.cid import DAG_PB, Cid
 from content.unixfs.build_file import FileBuilder, LeafMade, Made
-from content.unixfs.profile import PROFILES, Profile
+from content.unixfs.profile import Profile
 from runtime.errors import BadRequest, TooLarge, Unverified
 
 # Inner nodes of as many leaves as a file may have take 14 MB; only few leaves over and over have more
 _INNER_BYTES_MAX: Final = 32 << 20
-BLOCK = "block"  # in place of a profile: the bytes are the block itself
-
-
-def candidates(profile: str) -> tuple[Profile, ...]:
-    """The profiles by which bytes may have become a file: the one on record, or all there are."""
-    known = PROFILES.get(profile.partition("+")[0])
-    return tuple(PROFILES.values()) if known is None else (known,)
 
 
 class Rebuild:
     """One attempt. `write` what comes, then `finish`; or `abort`. One thread at a time."""
 
-    def __init__(self, store: Store, cid: Cid, profiles: Sequence[Profile]) -> None:
-        """A CID that is not dag-pb can only be one block."""
+    def __init__(
+        self,
+        store: Store,
+        cid: Cid,
+        profiles: Sequence[Profile],
+        attributes: Attributes = NOTHING,
+        landings: Landings | None = None,
+    ) -> None:
+        """A CID that is not dag-pb can only be one block. `attributes`: what the DAG says beside the bytes.
+        `landings`: hears how it ends, in place of `finish`, which then does not wait.
+        """
         self._store, self._cid = store, cid
         self._head: bytearray | None = bytearray()  # all of it, while it may be one block
-        self._landings = Landings()
+        self._waits = landings is None
+        self._landings = landings or Landings()
         self._flat: Flat | None = None
         self.size_bytes = 0
-        self._builders = [_Building(each) for each in profiles] if cid.codec == DAG_PB else []
+        building = [_Building(each, attributes) for each in profiles]
+        self._builders = building if cid.codec == DAG_PB else []
         if self._builders:
             self._flat = Flat(store.dag, store.dag.new_ingest(), self._landings)
 
@@ -66,10 +72,16 @@ class Rebuild:
 
     def finish(self) -> str:
         """Have it durable and visible; returns the profile (or BLOCK) that fits. Raises Unverified."""
+        fits = self._fit()
+        if self._waits:
+            self._landings.wait()
+        return fits
+
+    def _fit(self) -> str:
         block = self._as_block()
         if block is not None:
             self.abort()
-            self._store.dag.put([block])
+            self._store.dag.put_soon(block, self._landings)
             return BLOCK
         for each in self._builders:
             rest, made = each.builder.finish()
@@ -103,15 +115,14 @@ class Rebuild:
             flat.inner(block)
         flat.finish_soon(self._cid)
         self._flat = None
-        self._landings.wait()
 
 
 class _Building:
     """One profile's way through the bytes: 200 bytes a different leaf, 60 MB at most, and the inner nodes."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, attributes: Attributes) -> None:
         self.profile = profile
-        self.builder = FileBuilder(profile)
+        self.builder = FileBuilder(profile, attributes.mode, attributes.mtime)
         self.leaves: dict[bytes, LeafMade] = {}
         self.inner: dict[bytes, Block] = {}
         self._inner_bytes = 0

@@ -20,11 +20,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from blockstore import Store
+from blockstore.adding.recipe import CAR, Recipe
 from blockstore.origin import OPERATOR, Origin, OriginKind
 from blockstore.origin_book import blob_name
 from content import cid as codecs
@@ -33,9 +34,11 @@ from content.cid import Cid
 from content.commp import commitment_of
 from origins.absences import Absences
 from origins.byte_stream import BYTES_MAX, ByteStreams, open_file
+from origins.failure import told, worse
 from origins.fills import OneFetch
-from origins.places import PIECE, Place, gateway_of, parted, place_named, search_name
-from origins.rebuild import Rebuild, candidates
+from origins.local import from_disk
+from origins.places import PIECE, Fit, Place, gateway_of, parted, place_named, search_name
+from origins.rebuild import Rebuild
 from origins.said import Said
 from origins.sinks import BlobSink, CarSink, ProofSink, Sink
 from origins.steps import step
@@ -44,18 +47,15 @@ from runtime.errors import (
     BadRequest,
     BlobDamaged,
     EdgeError,
-    Forbidden,
     NotFound,
     SourceTimeout,
     StoreFull,
-    TooLarge,
     Unreachable,
     Unverified,
 )
 
 log = logging.getLogger("fleek.origins")
 
-_CAR: Final = "car"
 _BAO: Final = "application/vnd.fleek.bao"
 # Of the turns there are, so that no account's slow places hold up all others
 _TURNS_OF_ACCOUNT: Final = 2
@@ -71,14 +71,6 @@ class Dags(Protocol):
     async def dag(self, cid: Cid, also: Sequence[str] = ()) -> None:
         """Have a block, and of what is below it all or a part, also from gateways with these base URLs."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """How bytes fitted their name: the profile on record for them (empty: none needed), and how many."""
-
-    profile: str
-    size_bytes: int
 
 
 class Refetch:
@@ -109,32 +101,38 @@ class Refetch:
         *,
         account: str = OPERATOR,
         most_bytes: int | None = None,
+        wanted: Cid | None = None,
     ) -> None:
         """Bring a DAG here, verified, from `origins` (addresses) or from where it came before.
 
-        From a gateway a part of it may come, from all others all of it. `account`: for whom, and who named
+        From a gateway a part of it may come, from a file or folder of this machine what is needed for the
+        block `wanted` where that is given, from all others all of it. `account`: for whom, and who named
         `origins`; `most_bytes`: for how much there is room. Ends when it is cancelled, unless others wait for
         the same. Raises NotFound (nobody is known who has it), Unverified (only lies came, or too much),
         Unreachable, StoreFull.
         """
         problem: EdgeError | None = None
         for whose, places in parted(self._of(cid, origins, account), account):
+            parts = wanted if any(each.origin.kind is OriginKind.LOCAL for each in places) else None
             try:
-                await self._fetch_in_turn(cid, places, whose, most_bytes)
+                await self._fetch_in_turn(cid, places, whose, most_bytes, parts)
                 return
             except (NotFound, Unreachable, Unverified, SourceTimeout) as error:
-                problem = error if problem is None else _worse(problem, error)
+                problem = error if problem is None else worse(problem, error)
         assert problem is not None, "there is a part, be it empty"
         raise problem
 
     async def _fetch_in_turn(
-        self, cid: Cid, places: Sequence[Place], account: str, most_bytes: int | None
+        self, cid: Cid, places: Sequence[Place], account: str, most_bytes: int | None, wanted: Cid | None
     ) -> None:
-        asked = search_name(cid.multihash, cid.codec.to_bytes(8), str(most_bytes).encode(), places=places)
+        part = b"" if wanted is None else wanted.multihash
+        asked = search_name(
+            cid.multihash, part, cid.codec.to_bytes(8), str(most_bytes).encode(), places=places
+        )
         await self._once.awaited(
             asked,
             lambda: False,
-            lambda: self._fetch(cid, places, asked, most_bytes),
+            lambda: self._fetch(cid, places, asked, most_bytes, wanted),
             self._turn_of(account),
         )
 
@@ -144,7 +142,7 @@ class Refetch:
         whose = next((each.account for each in self._recorded(name)), OPERATOR)
         await self._once.awaited(
             b"blob " + root,
-            lambda: self._is_whole(root),
+            lambda: self.is_whole(root),
             lambda: self._fetch_blob(root, name),
             self._turn_of(whose),
         )
@@ -156,6 +154,17 @@ class Refetch:
     def knows(self, name: bytes) -> bool:
         """Whether an origin is on record from which content of this name may be had. 5 us and more."""
         return bool(self._recorded(name))
+
+    def is_on_disk(self, name: bytes) -> bool:
+        """Whether one of those origins is a file or a folder of this machine."""
+        return any(each.kind is OriginKind.LOCAL for each in self._recorded(name))
+
+    def is_whole(self, root: bytes) -> bool:
+        """Whether all of a blob is here, as far as is known."""
+        try:
+            return not self._store.blob(root).damaged_segments
+        except (NotFound, BlobDamaged):
+            return False
 
     # One name
 
@@ -198,11 +207,17 @@ class Refetch:
         return list(found.values())
 
     async def _fetch(
-        self, cid: Cid, places: Sequence[Place], asked: bytes, most_bytes: int | None = None
+        self,
+        cid: Cid,
+        places: Sequence[Place],
+        asked: bytes,
+        most_bytes: int | None = None,
+        wanted: Cid | None = None,
     ) -> None:
-        await self._try_all(
-            cid.multihash, cid.text(), places, asked, lambda origin: self._from(origin, cid, most_bytes)
-        )
+        def attempt(origin: Origin) -> Awaitable[Fit | None]:
+            return self._from(origin, cid, most_bytes, wanted)
+
+        await self._try_all(cid.multihash, cid.text(), places, asked, attempt)
 
     async def _fetch_blob(self, root: bytes, name: bytes) -> None:
         try:
@@ -217,7 +232,7 @@ class Refetch:
                 places = self._of(cid, (), OPERATOR)
                 asked = search_name(cid.multihash, cid.codec.to_bytes(8), places=places)
                 await self._fetch(cid, places, asked)
-                if self._is_whole(root):
+                if self.is_whole(root):
                     return
         raise failure
 
@@ -227,12 +242,6 @@ class Refetch:
         return [
             Cid.v1(codec, each) for each in names for codec in (codecs.DAG_PB, codecs.RAW) if self.knows(each)
         ]
-
-    def _is_whole(self, root: bytes) -> bool:
-        try:
-            return not self._store.blob(root).damaged_segments
-        except (NotFound, BlobDamaged):
-            return False
 
     async def _try_all(
         self,
@@ -248,8 +257,8 @@ class Refetch:
             failure = await self._try(name, shown, place, attempt)
             if failure is None:
                 return
-            problem = _worse(problem, failure)
-        problem = _told(problem, shown)
+            problem = worse(problem, failure)
+        problem = told(problem, shown)
         if places:
             self._absences.learn(asked, problem, self._clock.tick_s())
         raise problem
@@ -275,7 +284,8 @@ class Refetch:
         now_s = self._clock.now_s()
         self._said.gave(place.address, name)
         self._store.origins.succeeded(name, origin.address, now_s)
-        known = replace(origin, profile=fit.profile or origin.profile, size_bytes=fit.size_bytes)
+        size_bytes = origin.size_bytes if fit.size_bytes is None else fit.size_bytes
+        known = replace(origin, profile=fit.profile or origin.profile, size_bytes=size_bytes)
         if known != origin and origin.added_s:
             self._store.origins.note_soon(name, known)
         return None
@@ -286,7 +296,7 @@ class Refetch:
 
     # One origin
 
-    async def _from(self, origin: Origin, cid: Cid, most_bytes: int | None) -> Fit | None:
+    async def _from(self, origin: Origin, cid: Cid, most_bytes: int | None, wanted: Cid | None) -> Fit | None:
         """Have a DAG from one origin; returns how its bytes fit. None: asked beside others, of whom `dags`
         puts on record who gave it.
         """
@@ -296,8 +306,10 @@ class Refetch:
                 self._trust(base)
             await self._dags.dag(cid, (base,))
             return None
-        if origin.kind is OriginKind.LOCAL:
+        if origin.kind is OriginKind.LOCAL and (origin.profile == CAR or _blake3_of(cid) is not None):
             return await _pour(open_file(origin), self._sink(origin, cid))
+        if origin.kind is OriginKind.LOCAL:
+            return await from_disk(self._store, self._clock, origin, cid, wanted)
         if origin.kind is OriginKind.FILECOIN:
             piece = Cid.parse(origin.address.partition(PIECE)[2].partition("/")[0].partition("?")[0])
             sink = CarSink(self._store, cid, commitment_of(piece), most_bytes)
@@ -305,7 +317,7 @@ class Refetch:
                 self._streams.open(origin.address, _most(origin), is_trusted=origin.account == OPERATOR), sink
             )
         # a CAR may have more than the DAG, of which alone is kept what is verified
-        stream_bytes = None if origin.profile == _CAR else most_bytes
+        stream_bytes = None if origin.profile == CAR else most_bytes
         return await self._first(
             origin, lambda: self._sink(origin, cid, most_bytes), _most(origin, stream_bytes)
         )
@@ -332,16 +344,22 @@ class Refetch:
             except StoreFull:
                 raise
             except EdgeError as error:
-                problem = _worse(problem, error)
+                problem = worse(problem, error)
         raise problem
 
     def _sink(self, origin: Origin, cid: Cid, most_bytes: int | None = None) -> Sink:
-        if origin.profile == _CAR:
+        if origin.profile == CAR:
             return CarSink(self._store, cid, None, most_bytes)
-        code, digest = multihash.split(cid.multihash)
-        if cid.codec == codecs.RAW and code == multihash.BLAKE3 and len(digest) == 32:
-            return BlobSink(self._store, digest)
-        return Rebuild(self._store, cid, candidates(origin.profile))
+        root = _blake3_of(cid)
+        if root is not None:
+            return BlobSink(self._store, root)
+        return Rebuild(self._store, cid, Recipe.parsed(origin.profile).profiles)
+
+
+def _blake3_of(cid: Cid) -> bytes | None:
+    """The blob that a CID names by its hash."""
+    code, digest = multihash.split(cid.multihash)
+    return digest if cid.codec == codecs.RAW and code == multihash.BLAKE3 and len(digest) == 32 else None
 
 
 def _most(origin: Origin, room_bytes: int | None = None) -> int:
@@ -362,24 +380,3 @@ async def _pour(opened: Opened, sink: Sink) -> Fit:
     except BaseException:
         await step(sink.abort)
         raise
-
-
-def _worse(a: EdgeError, b: EdgeError) -> EdgeError:
-    """Of two failures the one to tell: a lie before trouble, trouble before absence."""
-    return max((b, a), key=_weight)
-
-
-def _weight(error: EdgeError) -> int:
-    if isinstance(error, (Unverified, BadRequest, TooLarge)):
-        return 2
-    return 0 if isinstance(error, NotFound) else 1
-
-
-def _told(error: EdgeError, shown: str) -> EdgeError:
-    if isinstance(error, NotFound):
-        return NotFound(error.message, where=shown)
-    if _weight(error) == 2:
-        return Unverified(f"an origin gave something else: {error.message}", where=shown)
-    if isinstance(error, Forbidden):
-        return Unreachable(error.message, where=shown, hint=error.hint)
-    return Unreachable(f"no origin gave it: {error.message}", where=shown)

@@ -1,9 +1,11 @@
 """Blocking steps of work beside an event loop that are never left half done."""
 
 import asyncio
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Generator
+from typing import Final, ParamSpec, TypeVar
 
+# On a thread without a look at whether anybody still waits: the way there and back takes a hundredth of it
+_SLICE_S: Final = 0.02
 _Result = TypeVar("_Result")
 _Given = ParamSpec("_Given")
 
@@ -28,3 +30,17 @@ async def settled(work: "asyncio.Future[_Result]") -> _Result:
         work.exception()
         raise cancelled
     return work.result()
+
+
+async def driven(work: Generator[None, None, None], tick_s: Callable[[], float]) -> None:
+    """Iterate what blocks to its end, many of its steps at a time; it is closed however that ends."""
+
+    def some() -> bool:
+        stop_s = tick_s() + _SLICE_S
+        return any(tick_s() > stop_s for _ in work)
+
+    try:
+        while await step(some):
+            pass
+    finally:
+        await step(work.close)

@@ -13,7 +13,7 @@ from blockstore import Store
 from blockstore.origin import OPERATOR
 from blockstore.origin_book import blob_name
 from content.block import BlockMissing
-from content.cid import DAG_CBOR, DAG_JSON, Cid
+from content.cid import DAG_CBOR, DAG_JSON, DAG_PB, RAW, Cid
 from content.dag_walk import walk
 from origins.came import Trust
 from origins.places import gateway_of
@@ -64,23 +64,47 @@ class Ways:
         return tuple(found)
 
     def knows_blob(self, root: bytes) -> bool:
-        """Whether a blob, or what is the whole of it, has an origin. 2 us a leaf in it, and more."""
-        names = [blob_name(root), *self._store.dag.whole_names(root)]
-        return any(self._refetch.knows(each) for each in names)
+        """Whether a blob has an origin, or is a file or a block, which may lie below what has one. 2 us a
+        leaf in it, and more.
+        """
+        return self._refetch.knows(blob_name(root)) or bool(self._store.dag.whole_names(root))
 
     async def back(self, cid: Cid, roots: Sequence[Cid | None], error: EdgeError) -> None:
-        """Have a block from where it, or one of `roots` above it, came from. Raises `error` when vain."""
-        for each in dict.fromkeys(root for root in (cid, *roots) if root is not None):
+        """Have a block from where one of `roots` (itself, or what it lies below) came from.
+
+        Raises `error` when that is vain, but Unreachable where the origin has something else by now.
+        """
+        for each in dict.fromkeys(root for root in roots if root is not None):
             if not self._refetch.knows(each.multihash):
                 continue
             try:
-                await self._refetch.fetch(each)
+                await self._refetch.fetch(each, wanted=cid)
             except StoreFull:
                 raise
-            except (NotFound, Unreachable, SourceTimeout, Unverified, BadRequest) as failure:
+            except (NotFound, Unreachable, SourceTimeout, BadRequest) as failure:
                 log.info("%s does not come back: %s", each, failure.message)
+            except Unverified as failure:
+                log.info("%s does not come back: %s", each, failure.message)
+                error = Unreachable(failure.message, where=cid.text(), hint=failure.hint)
             if self._store.dag.has(cid):
                 return
+        raise error
+
+    async def blob_back(self, root: bytes, error: EdgeError) -> None:
+        """Have a blob from where a root came from that it, as a file or a block, lies below of.
+
+        Raises as `back`.
+        """
+        for multihash in await step(self._store.dag.whole_names, root):
+            for cid in (Cid.v1(DAG_PB, multihash), Cid.v1(RAW, multihash)):
+                try:
+                    await self.back(cid, await self.above(cid), error)
+                except Unreachable as failure:
+                    error = failure
+                except (NotFound, SourceTimeout, Unverified):
+                    continue
+                if self._refetch.is_whole(root):
+                    return
         raise error
 
     async def above(self, cid: Cid) -> list[Cid]:
@@ -106,9 +130,13 @@ class Ways:
             self._searching.release()
 
     def _search(self, cid: Cid) -> list[Cid]:
+        """Those first below which it is, then those below which it may be: directories of theirs are lost,
+        and can be read again from a folder of this machine.
+        """
         if not self._store.dag.is_known(cid):
             return []
         found: list[Cid] = []
+        perhaps: list[Cid] = []
         stop_s = self._clock.tick_s() + _ABOVE_S
         seen: set[bytes] = set()
         for root in (each.cid for each in self._store.dag.roots()):
@@ -118,23 +146,33 @@ class Ways:
                 continue
             seen.add(root.multihash)
             try:
-                if self._refetch.knows(root.multihash) and self._holds(root, cid, stop_s):
-                    found.append(root)
+                if not self._refetch.knows(root.multihash):
+                    continue
+                holds = self._holds(root, cid, stop_s)
             except BadRequest:
                 continue  # its blocks are not of their codecs
-        return found
+            if holds:
+                found.append(root)
+            elif holds is None and self._refetch.is_on_disk(root.multihash):
+                perhaps.append(root)
+        return [*found, *perhaps][:_ABOVE_MAX]
 
-    def _holds(self, root: Cid, cid: Cid, stop_s: float) -> bool:
-        for each in walk(root, self._read):
+    def _holds(self, root: Cid, cid: Cid, stop_s: float) -> bool | None:
+        """Whether a block is below a root; None where that cannot be told, as some of it is not here."""
+        lacks = False
+
+        def read(cid: Cid) -> bytes:
+            """A block, or one without links in place of what cannot be read."""
+            nonlocal lacks
+            try:
+                return self._store.dag.read(cid)
+            except (BlockMissing, BlobDamaged):
+                lacks = True
+                return _NO_LINKS.get(cid.codec, b"")
+
+        for each in walk(root, read):
             if each.multihash == cid.multihash:
                 return True
             if self._clock.tick_s() > stop_s:
-                return False
-        return False
-
-    def _read(self, cid: Cid) -> bytes:
-        """A block, or one without links in place of what cannot be read."""
-        try:
-            return self._store.dag.read(cid)
-        except (BlockMissing, BlobDamaged):
-            return _NO_LINKS.get(cid.codec, b"")
+                break
+        return None if lacks else False

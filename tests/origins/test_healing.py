@@ -18,9 +18,9 @@ from content.cid import Cid
 from content.commp import PieceHasher, piece_cid
 from content.unixfs.build_directory import Entry, build_directory
 from content.unixfs.file import leaves
-from content.unixfs.profile import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
+from content.unixfs.profile import PROFILES, UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
 from durable import Txn
-from origins.rebuild import Rebuild, candidates
+from origins.rebuild import Rebuild
 from tests.appliance import Node
 from tests.node.test_damage import flip
 from tests.origins import byte_server
@@ -91,7 +91,7 @@ class World:
             kind, size = key
             cid, _ = DAGS[key]
             (self.files / f"{kind}-{size}").write_bytes(content)
-            rebuild = Rebuild(store, cid, candidates(""))
+            rebuild = Rebuild(store, cid, tuple(PROFILES.values()))
             rebuild.write(content)
             rebuild.finish()
             store.dag.pin(cid, Root.pin())

@@ -13,6 +13,7 @@ import click
 from blockstore import Root
 from blockstore.adding.adding import Adding
 from blockstore.adding.reading import Keep
+from blockstore.adding.recipe import Recipe
 from blockstore.adding.tar import add_tar
 from content.cid import Cid
 from content.unixfs.profile import PROFILES, UNIXFS_V1_2025
@@ -99,10 +100,5 @@ def _add_tar(adding: Adding, path: str) -> Cid:
 
 def _how(profile_name: str, flags: dict[str, bool | str]) -> str:
     """The profile and whatever else decides which CID the same path gets."""
-    changed = {
-        "tar": flags["as_tar"],
-        "mode": flags["preserve_mode"],
-        "mtime": flags["preserve_mtime"],
-        "no-hidden": not flags["hidden"],
-    }
-    return "+".join([profile_name, *(name for name, is_so in changed.items() if is_so)])
+    mode, mtime = bool(flags["preserve_mode"]), bool(flags["preserve_mtime"])
+    return Recipe(profile_name, bool(flags["as_tar"]), mode, mtime, not flags["hidden"]).text

@@ -1,0 +1,301 @@
+"""What was added from a folder of this machine comes back from it: what is asked for, if it is as it was."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blockstore import Store
+from content.block import BlockMissing
+from content.cid import Cid
+from content.dag_walk import walk
+from content.unixfs import directory
+from runtime.errors import BlobDamaged, Unverified
+from tests.appliance import Node, Reply, edge
+from tests.node.test_damage import flip
+from tests.origins.test_healing import delete_all, evict_all
+from tests.origins.test_refetch import refetching
+from tests.tools import trees
+
+pytestmark = pytest.mark.timeout(300)
+TEXT = b"a page\n" * 30_000  # 210,000 bytes: small, in a pack
+BIG = os.urandom(3_300_000)  # several leaves, an extent
+
+
+def little_tree(folder: Path) -> Path:
+    (folder / "sub" / "deep").mkdir(parents=True)
+    (folder / "index.html").write_bytes(TEXT)
+    (folder / "sub" / "deep" / "big").write_bytes(BIG)
+    (folder / "sub" / "deep" / "small").write_bytes(b"few")
+    (folder / ".hidden").write_bytes(b"shown on request")
+    (folder / "sub" / "link").symlink_to("../index.html")
+    (folder / "out").symlink_to("/etc")
+    return folder
+
+
+@dataclass
+class Added:
+    """A folder that was added to a store of its own."""
+
+    data: Path
+    tree: Path
+    root: Cid
+    cids: dict[str, Cid]
+
+    @contextmanager
+    def node(self) -> Iterator[Node]:
+        with Node(self.data, "--workers", "1") as running:
+            yield running
+
+    def lacks(self) -> list[str]:
+        """What of the DAG is not here, or not sound."""
+        with Store.open(self.data) as store:
+            return [str(cid) for cid in walk(self.root, partial(_read, store)) if not _read(store, cid)]
+
+
+def _read(store: Store, cid: Cid) -> bytes:
+    """A block, or no bytes for one that cannot be read (and for an empty file)."""
+    try:
+        return store.dag.read(cid) or b"nothing"
+    except (BlockMissing, BlobDamaged):
+        return b""
+
+
+def add(tmp_path: Path, *flags: str, make: Callable[[Path], Path] = little_tree) -> Added:
+    tree = make(tmp_path / "tree")
+    done = edge(tmp_path / "data", "add", *flags, str(tree))
+    assert done.returncode == 0, done.stderr
+    lines = [line.partition("  ") for line in os.fsdecode(done.stdout).splitlines()]
+    cids = {path.removeprefix("tree").removeprefix("/"): Cid.parse(cid) for cid, _, path in lines if path}
+    return Added(tmp_path / "data", tree, cids[""], cids)
+
+
+def same(reply: Reply, content: bytes) -> bool:
+    assert reply.status == 200, reply.body[:300]
+    return reply.body == content
+
+
+LOSSES: dict[str, Callable[[Path], Any]] = {"evicted": evict_all, "deleted": delete_all}
+
+
+@pytest.mark.parametrize("how", LOSSES)
+@pytest.mark.parametrize(
+    "flags",
+    [(), ("--preserve-mode", "--preserve-mtime"), ("--profile", "unixfs-v0-2015"), ("--no-hidden",)],
+    ids=["plain", "attributes", "v0", "no hidden"],
+)
+def test_a_folder_whose_blocks_are_all_lost_is_read_again(
+    tmp_path: Path, how: str, flags: tuple[str, ...]
+) -> None:
+    added = add(tmp_path, *flags)
+    LOSSES[how](added.data)
+    with added.node() as node:
+        listing = node.get(f"/ipfs/{added.root}/sub/deep/", {"Accept": "text/html"})
+        assert (listing.status, b"small" in listing.body) == (200, True), listing.body[:300]
+        assert same(node.get(f"/ipfs/{added.root}/index.html"), TEXT)
+        assert same(node.get(f"/ipfs/{added.root}/"), TEXT)
+        assert same(node.get(f"/ipfs/{added.root}/sub/deep/big"), BIG)
+        assert same(node.get(f"/ipfs/{added.root}/sub/deep/small"), b"few")
+        hidden = node.get(f"/ipfs/{added.root}/.hidden")
+        assert hidden.status == (404 if "--no-hidden" in flags else 200), hidden.body[:300]
+        assert node.get(f"/ipfs/{added.root}?format=tar").status == 200
+    assert added.lacks() == []
+
+
+def test_evict_by_name_and_read_of_a_file_below(tmp_path: Path) -> None:
+    added = add(tmp_path)
+    assert edge(added.data, "evict", str(added.root)).returncode == 0
+    with added.node() as node:
+        span = node.get(f"/ipfs/{added.root}/sub/deep/big", {"Range": "bytes=1500000-1500099"})
+        assert (span.status, span.body) == (206, BIG[1_500_000:1_500_100])
+    lacking = added.lacks()
+    assert str(added.cids["index.html"]) in lacking  # only what was asked for was read
+    assert str(added.cids["sub/deep/big"]) not in lacking
+
+
+@pytest.mark.parametrize("how", LOSSES)
+@pytest.mark.parametrize("path", ["index.html", "sub/deep/big"])
+def test_a_file_or_a_block_asked_for_by_its_own_name_is_found_through_the_root(
+    tmp_path: Path, how: str, path: str
+) -> None:
+    added = add(tmp_path)
+    content = (added.tree / path).read_bytes()
+    with Store.open(added.data) as store:
+        names = list(walk(added.cids[path], store.dag.read))
+        whole = store.dag.file(added.cids[path])
+        assert whole is not None
+        blob = whole.root.hex()
+        blocks = {cid: store.dag.read(cid) for cid in names}
+    LOSSES[how](added.data)
+    with added.node() as node:
+        last = names[-1]
+        assert same(node.get(f"/ipfs/{last}?format=raw"), blocks[last])
+    LOSSES[how](added.data)
+    with added.node() as node:
+        assert same(node.get(f"/ipfs/{added.cids[path]}"), content)
+    LOSSES[how](added.data)
+    with added.node() as node:
+        assert same(node.get(f"/blake3/{blob}"), content)
+
+
+def test_a_bit_that_flipped_below_a_folder_heals(tmp_path: Path) -> None:
+    added = add(tmp_path)
+    flip(added.data, BIG[2_000_000:2_000_040])
+    with Store.open(added.data) as store:
+        flip(added.data, store.dag.read(added.cids["sub"])[:60])
+    with added.node() as node:
+        assert same(node.get(f"/ipfs/{added.root}/sub/deep/big"), BIG)
+    assert added.lacks() == []
+
+
+def test_what_has_changed_is_told_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+    added = add(tmp_path)
+    assert edge(added.data, "evict", str(added.root)).returncode == 0
+    other = b"something else, which nobody added"
+    (added.tree / "index.html").write_bytes(other)
+    with added.node() as node:
+        reply = node.get(f"/ipfs/{added.root}/index.html", {"Accept": "application/json"})
+        assert reply.status == 502
+        assert "has changed since" in reply.json()["error"]["message"]
+        assert str(added.tree) not in reply.body.decode()
+        assert same(node.get(f"/ipfs/{added.root}/sub/deep/big"), BIG)
+    with Store.open(added.data) as store:
+        assert all(len(other) != each.size_bytes for each in store.list())
+
+
+def test_where_a_folder_has_changed_its_lost_directory_does_not_come_back(tmp_path: Path) -> None:
+    added = add(tmp_path)
+    evict_all(added.data)
+    (added.tree / "index.html").write_bytes(b"something else")
+    with added.node() as node:
+        assert node.get(f"/ipfs/{added.root}/sub/deep/big").status == 502
+        assert same(node.get(f"/ipfs/{added.cids['sub/deep/big']}"), BIG)  # it is what it was
+        assert node.get(f"/ipfs/{added.cids['sub']}/deep/small").body == b"few"
+        (added.tree / "index.html").write_bytes(TEXT)
+    with added.node() as node:
+        assert same(node.get(f"/ipfs/{added.root}/index.html"), TEXT)
+
+
+def test_modes_and_times_are_part_of_it(tmp_path: Path) -> None:
+    added = add(tmp_path, "--preserve-mode", "--preserve-mtime")
+    evict_all(added.data)
+    path = added.tree / "index.html"
+    was = path.stat()
+    path.chmod(0o600)
+    with added.node() as node:
+        assert node.get(f"/ipfs/{added.root}/index.html").status == 502
+    path.chmod(was.st_mode)
+    with added.node() as node:
+        assert same(node.get(f"/ipfs/{added.root}/index.html"), TEXT)
+
+
+def test_a_single_file_with_its_mode_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "alone").write_bytes(BIG)
+    done = edge(tmp_path / "data", "add", "-Q", "--preserve-mode", str(tmp_path / "alone"))
+    cid = done.stdout.decode().strip()
+    evict_all(tmp_path / "data")
+    with Node(tmp_path / "data", "--workers", "1") as node:
+        assert same(node.get(f"/ipfs/{cid}"), BIG)
+
+
+def test_no_symlink_leads_out_of_the_folder(tmp_path: Path) -> None:
+    added = add(tmp_path)
+    assert edge(added.data, "evict", str(added.root)).returncode == 0
+    outside = tmp_path / "outside"
+    shutil.move(added.tree / "sub", outside)
+    (added.tree / "sub").symlink_to(outside)  # the right bytes, elsewhere
+    (outside / "page").write_bytes(TEXT)
+    (added.tree / "index.html").unlink()
+    (added.tree / "index.html").symlink_to(outside / "page")
+    with added.node() as node:
+        assert node.get(f"/ipfs/{added.root}/sub/deep/big").status == 502
+        assert node.get(f"/ipfs/{added.root}/index.html").status == 502
+    (added.tree / "sub").unlink()
+    shutil.move(outside, added.tree / "sub")
+    with added.node() as node:
+        assert same(node.get(f"/ipfs/{added.root}/sub/deep/big"), BIG)
+
+
+def test_every_kind_of_entry_comes_back(tmp_path: Path) -> None:
+    added = add(tmp_path, "--preserve-mtime", make=trees.many_shapes)
+    evict_all(added.data)
+    with added.node() as node:
+        assert node.get(f"/ipfs/{added.root}?format=car").status == 200
+    assert added.lacks() == []
+
+
+def test_folders_inside_one_another_come_back(tmp_path: Path) -> None:
+    added = add(tmp_path, make=trees.deep)
+    evict_all(added.data)
+    path = "/".join(map(str, range(trees.DEPTH)))
+    with added.node() as node:
+        assert same(node.get(f"/ipfs/{added.root}/{path}/bottom"), b"deep")
+
+
+def test_a_sharded_directory_comes_back_and_keeps_the_record_small(tmp_path: Path) -> None:
+    added = add(tmp_path, make=trees.wide)
+    evict_all(added.data)
+    with added.node() as node:
+        assert same(node.get(f"/ipfs/{added.root}/entry-04321.txt"), b"4321\n")
+    with Store.open(added.data) as store:
+        shard = next(directory.shards(added.root, store.dag.read(added.root), store.dag.read))
+        assert len(list(store.origins.all())) == 1
+        block = store.dag.read(shard)
+        found = store.dag.slice(shard)
+        assert found is not None
+        store.evict(found.blob.root)
+    with added.node() as node:
+        assert same(node.get(f"/ipfs/{shard}?format=raw"), block)
+        assert same(node.get(f"/ipfs/{added.root}/entry-00000.txt"), b"0\n")
+
+
+def test_a_deleted_folder_is_not_found(tmp_path: Path) -> None:
+    added = add(tmp_path)
+    evict_all(added.data)
+    shutil.rmtree(added.tree)
+    with added.node() as node:
+        assert node.get(f"/ipfs/{added.root}/index.html").status == 404
+
+
+@pytest.mark.parametrize("is_changed", [False, True], ids=["as it was", "one file changed"])
+def test_all_of_it_comes_back_at_once_but_what_has_changed(tmp_path: Path, is_changed: bool) -> None:
+    added = add(tmp_path)
+    if is_changed:
+        (added.tree / "index.html").write_bytes(TEXT + b"more")
+        assert edge(added.data, "evict", str(added.root)).returncode == 0
+    else:
+        evict_all(added.data)
+
+    async def run() -> None:
+        with Store.open(added.data) as store:
+            async with refetching(store, {}) as (refetch, _, _):
+                if is_changed:
+                    with pytest.raises(Unverified, match="has changed since"):
+                        await refetch.fetch(added.root)
+                else:
+                    await refetch.fetch(added.root)
+
+    asyncio.run(run())
+    assert added.lacks() == ([str(added.cids["index.html"])] if is_changed else [])
+
+
+def test_who_gives_up_waiting_ends_the_reading(tmp_path: Path) -> None:
+    added = add(tmp_path)
+    delete_all(added.data)
+    (added.tree / "sub" / "endless").touch()
+    os.truncate(added.tree / "sub" / "endless", 1 << 40)  # zeros that take no room
+
+    async def run() -> None:
+        with Store.open(added.data) as store:
+            async with refetching(store, {}) as (refetch, _, _):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(refetch.fetch(added.root), 0.3)
+
+    asyncio.run(run())
