@@ -25,6 +25,8 @@ from runtime.metrics import HEAL_OUTCOMES, word
 log = logging.getLogger("fleek.origins")
 
 _REST_PER_WORK: Final = 1.0
+# Putting a file together again reads all of it, and finds what else is damaged
+_ROUNDS: Final = 3
 # Until the same blob is tried again, and the longest that grows to
 _AGAIN_S: Final = 60.0
 _AGAIN_MAX_S: Final = 86_400.0
@@ -143,18 +145,21 @@ class Healer:
 
     async def _bring_back(self, root: bytes) -> None:
         """Raises NotFound when that is vain, what fetching raises, what `check` raises."""
-        blocks = await step(damaged_blocks, self._store, root)
-        if self._check is not None:
-            for cid in (Cid.v1(RAW, blob_name(root)), *blocks):
-                await step(self._check, cid)
         problem: EdgeError = NotFound("nobody is known who has it", where=names.hex(root))
-        try:
-            for cid in blocks:
-                await self._source.block(cid)
-        except EdgeError as error:
-            problem = error
-        if await step(is_whole, self._store, root):
-            return
+        for _ in range(_ROUNDS):
+            blocks = await step(damaged_blocks, self._store, root)
+            if self._check is not None:
+                for cid in (Cid.v1(RAW, blob_name(root)), *blocks):
+                    await step(self._check, cid)
+            try:
+                for cid in blocks:
+                    await self._source.block(cid)
+            except EdgeError as error:
+                problem = error
+                break
+            await step(self._store.dag.settle)
+            if await step(is_whole, self._store, root):
+                return
         if await step(self._source.knows_blob, root):
             await self._source.blob(root)
         if not await step(is_whole, self._store, root):

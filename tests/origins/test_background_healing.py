@@ -13,16 +13,20 @@ from blockstore.origin import Origin, OriginKind
 from content.block import Block
 from content.cid import Cid
 from content.unixfs.build_directory import Entry, build_directory
+from content.unixfs.file import leaves
 from content.unixfs.profile import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
 from origins.healing import Healer
+from origins.rebuild import Rebuild
 from runtime.board import SLOT_WORDS
-from runtime.errors import Blocked, Unreachable
+from runtime.clock import SystemClock
+from runtime.errors import BlobDamaged, Blocked, Unreachable
 from runtime.metrics import word
 from tests.appliance import Node, eventually
 from tests.node.test_damage import flip
+from tests.origins.fetching import fetching, run
 from tests.origins.test_fetching import LOOPBACK, node_with
 from tests.origins.test_healing import BLOBS, CONTENTS, DAGS, World, damage_left, flip_in_all, is_back
-from tests.origins.trustless_source import Source, file_blocks, in_a_thread
+from tests.origins.trustless_source import Source, file_blocks, in_a_thread, serving
 from tests.pinning.conftest import HandClock
 
 pytestmark = pytest.mark.timeout(300)
@@ -142,3 +146,32 @@ def test_what_is_denied_is_not_asked_for(damaged: Store) -> None:
     nobody = Nobody()
     assert asyncio.run(Healer(damaged, nobody, HandClock(), words(), 60.0, check).look()) == 0
     assert nobody.asked == 0
+
+
+def test_damage_that_shows_when_a_file_is_put_together_again_is_healed_with_it(tmp_path: Path) -> None:
+    content = random.Random(4).randbytes(3_500_000)
+    cid, blocks = file_blocks(content)
+    made = build_directory(UNIXFS_V1_2025, [Entry("child", cid, len(content))])
+    held = {**blocks, **{block.cid.multihash: block for block in made.blocks}}
+    with Store.open(tmp_path / "data") as store:
+        rebuild = Rebuild(store, cid, [UNIXFS_V1_2025])
+        rebuild.write(content)
+        rebuild.finish()
+        store.dag.put(made.blocks)
+        store.dag.pin(made.cid, Root.pin())
+    for at in (100, 3_000_000):
+        flip(tmp_path / "data", content[at : at + 40])
+
+    async def heal() -> None:
+        async with serving(Source(dict(held))) as source, fetching(tmp_path / "data", source) as here:
+            gateway = Origin(OriginKind.GATEWAY, source.url, added_s=1.0)
+            here.store.origins.merge([(made.cid.multihash, gateway)])
+            with pytest.raises(BlobDamaged):
+                next(leaves(cid, here.dag.read, 0, 1))
+            here.dag.settle()
+            assert [each.segment for each in here.store.damage()] == [0], "the other is not known yet"
+            assert await Healer(here.store, here.fetcher, SystemClock(), words(), 60.0).look() == 1
+            assert here.store.damage() == []
+            assert is_back(here.store, cid, content)
+
+    run(heal())
