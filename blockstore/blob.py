@@ -143,16 +143,15 @@ class Blob:
             return None
         base, end = number << _SHIFT, min(beyond << _SHIFT, self.size_bytes)
         extent = self._backing.extents.get(self.storage_id, end)
-        data = extent.part(base, end) if extent is not None else None
-        if extent is None or data is None:
+        if extent is None:
             return None
+        if extent.sums is None:
+            extent.sums = _native.ExtentSums(extent.fd, self.storage_id)
         txn = self._begin()
         try:
-            intact = _native.intact_bytes(txn, self.storage_id, number, data)
-            end = min(base + intact, reach)
-            return use_file(extent.fd, start, end - start) if intact else None
+            intact: int = extent.sums.intact_bytes(txn, number, end)
+            return use_file(extent.fd, start, min(base + intact, reach) - start) if intact else None
         finally:
-            data.release()
             txn.abort()
 
     def read(self, start: int, stop: int) -> bytes:

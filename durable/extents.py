@@ -23,7 +23,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from durable.errors import translated
 from durable.files import sync_folder, write_whole
@@ -40,10 +40,11 @@ _KEPT_BYTES: Final = 1 << 20
 class Extent:
     """An open extent and its map; closed when the last one who holds it lets go."""
 
-    __slots__ = ("_view", "fd")
+    __slots__ = ("_view", "fd", "sums")
 
     def __init__(self, path: str) -> None:
         """Open the file. Raises OSError, ValueError when it is empty."""
+        self.sums: Any = None  # what its reader knows of its bytes, for as long as it is open
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._view = memoryview(b"")
         self._view = memoryview(mmap.mmap(self.fd, 0, prot=mmap.PROT_READ))
@@ -78,7 +79,8 @@ class Extents:
         self._announced = False
         self._written: dict[int, int] = {}  # number -> descriptor, since the last `sync`
         self._renamed: set[str] = set()  # folders in which a name came or went since then
-        self._open: dict[int, Extent] = {}  # the latest used last
+        self.opened: dict[int, Extent] = {}  # the latest used last; others only look
+
         self._lock = threading.Lock()
 
     # Changing; within a bulk commit
@@ -109,7 +111,7 @@ class Extents:
             os.rename(path, os.path.join(gone, os.path.basename(path)))
         self._renamed.add(os.path.dirname(path))
         with self._lock:
-            self._open.pop(number, None)
+            self.opened.pop(number, None)
 
     def sync(self) -> None:
         """Have everything written and retired so far on the disk. Raises OSError."""
@@ -152,9 +154,9 @@ class Extents:
         1 us for one that is open already. Raises EdgeError when it cannot be opened.
         """
         with self._lock:
-            known = self._open.pop(number, None)
+            known = self.opened.pop(number, None)
             if known is not None and known.reach_bytes >= reach_bytes:
-                self._open[number] = known
+                self.opened[number] = known
                 return known
         try:
             fresh = Extent(self._path(number))
@@ -165,9 +167,9 @@ class Extents:
         if fresh.reach_bytes < reach_bytes:
             return None
         with self._lock:
-            while len(self._open) >= _OPEN_MAX:
-                del self._open[next(iter(self._open))]
-            self._open[number] = fresh
+            while len(self.opened) >= _OPEN_MAX:
+                del self.opened[next(iter(self.opened))]
+            self.opened[number] = fresh
         return fresh
 
     def read(self, number: int, start: int, stop: int) -> bytes | None:
@@ -189,9 +191,9 @@ class Extents:
     def let_go(self) -> None:
         """Close what was unlinked meanwhile, so that its room comes back. 1 us an open extent."""
         with self._lock:
-            for number, extent in list(self._open.items()):
+            for number, extent in list(self.opened.items()):
                 if not os.fstat(extent.fd).st_nlink:
-                    del self._open[number]
+                    del self.opened[number]
 
     # Looking after itself
 
@@ -217,7 +219,7 @@ class Extents:
         """Let go of everything; what is in use elsewhere closes when its user is done."""
         self.drop()
         with self._lock:
-            self._open.clear()
+            self.opened.clear()
 
     def _path(self, number: int) -> str:
         return f"{self._folder}/{number % FOLDERS:02x}/{number:016x}"

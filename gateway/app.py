@@ -22,9 +22,8 @@ from functools import partial
 from typing import Final
 
 from blockstore import Blob, Store
-from blockstore.hot import hot_entry, hot_path
+from blockstore.hot import Entry, hot_entry, hot_path
 from content import names
-from content.bao._native import HotEntry
 from content.block import BlockMissing
 from content.cid import Cid
 from gateway import upload
@@ -89,7 +88,7 @@ class Gateway:
         self._misses_left = rules.max_misses
         self._cache_control = PUBLIC_FOREVER if rules.anonymous_read else PRIVATE_FOREVER
         self._hits: dict[bytes, tuple[int, Hit, Blob]] = {}
-        self._hot: dict[bytes, HotEntry] = {}
+        self._hot: dict[bytes, Entry] = {}
 
     def shares(self, host: str, accept: str) -> bool:
         """See `net.app.App`: hosts that are path gateways and will stay so, clients without a preference."""

@@ -20,18 +20,38 @@ class BodyReader(Protocol):
 
 
 class HotPath(Protocol):
-    """One turn of a connection that asks for something known, without a frame of ours in between.
+    """Turns of a connection that asks for something known, without a frame of ours in between.
 
-    An optimisation: whatever it declines is answered the general way, with the same bytes.
+    An optimisation: whatever it declines is answered the general way, with the same bytes. A body that it
+    began and could not send at once it goes on with by itself, until it is whole or taken back.
     """
 
-    def turn(self, fd: int, plain: dict[bytes, Any], opening: bytes) -> Any:
+    def turn(self, fd: int, plain: dict[bytes, Any], opening: bytes, owner: Any) -> Any:
         """Read once from `fd`; if that is exactly `GET`, a known target and a tail in `plain`, answer it.
 
         `opening` is sent first, then what is known of the target. Returns its `Hit` when all of it
-        was sent, (bytes read, hit, bytes taken of head and body) when a part was, else the bytes
-        read. Raises OSError as `recv` does.
+        was sent, (bytes read, hit, bytes taken of head and body) when a part was, (bytes read, hit) when
+        the rest will follow without us, else the bytes read. Raises OSError as `recv` does.
         """
+        ...
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when `ended` has something to tell; -1 where it never has."""
+        ...
+
+    def ended(self) -> list[tuple[Any, bool]]:
+        """The `owner` of each body that ended since it was asked last, and whether it is whole.
+
+        One that is not whole is to be taken back.
+        """
+        ...
+
+    def taken_bytes(self, fd: int) -> int | None:
+        """Bytes of head and body that left of what was begun on `fd`; None: there is nothing."""
+        ...
+
+    def take_back(self, fd: int) -> int | None:
+        """The same, and leave the rest to the caller. To be called before `fd` is closed."""
         ...
 
 

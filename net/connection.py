@@ -1,9 +1,10 @@
 """One HTTP connection: from its bytes to exchanges, in order, and how it ends.
 
 Theory of operation. While the connection is idle and the bytes read are exactly one plain GET,
-the app's memoised hit is sent at once, head and body in one system call. Everything else goes the
-general way: bytes gather in `_inbox`, `HeadReader` takes a request from them, an `Exchange` answers
-it. Requests are answered one at a time; pipelined ones wait in the inbox, then in the kernel.
+the app's memoised hit is sent at once, head and body in one system call (`net.hot_connection` does even
+that without a frame of ours). Everything else goes the general way: bytes gather in `_inbox`,
+`HeadReader` takes a request from them, an `Exchange` answers it. Requests are answered one at a time;
+pipelined ones wait in the inbox, then in the kernel.
 Made by `net.server`.
 
     HANDSHAKE -> HEAD -> ANSWER -> HEAD …         keep-alive
@@ -67,45 +68,10 @@ class Connection:
         limits = serving.limits
         self.wheel_turn = UNWATCHED
         self.due_s = serving.now_s + (limits.keep_alive_s if wire.tls is None else limits.tls_handshake_s)
-        self._fd = wire.fd
-        hot = serving.hot is not None and wire.tls is None
-        wire.watch(self._readable_hot if hot else self._readable, self._writable)
+        wire.watch(self._readable, self._writable)
         serving.joined(self)
 
     # ---- reading
-
-    def _readable_hot(self) -> None:
-        """As `_readable`, when the listener has a hot path: it reads, and answers what it knows."""
-        serving = self._serving
-        hot = serving.hot
-        if hot is None or not self._idle:
-            self._readable()
-            return
-        try:
-            outcome = hot.turn(self._fd, serving.heads.plain, serving.opening.ok)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            self._lost()
-            return
-        except Exception:  # noqa: BLE001  # as in `_readable`; it may have sent something
-            LOG.exception("the hot path failed")
-            self.abort()
-            return
-        if type(outcome) is Hit:
-            self.due_s = serving.idle_due_s
-            serving.meter.sent(None, outcome.kind, outcome.size_bytes, 200)
-            return
-        try:
-            if type(outcome) is tuple:
-                data, hit, taken = outcome
-                self._exchange_for(data).go_on(hit, serving.opening.ok + hit.head, taken)
-                self._serve_inbox()
-            else:
-                self._take(outcome)
-        except Exception:  # noqa: BLE001  # a bug of ours ends this connection, not the process
-            LOG.exception("a connection failed")
-            self.abort()
 
     def _readable(self) -> None:
         try:

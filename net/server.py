@@ -13,9 +13,10 @@ from typing import Final
 from net.access_log import AccessLog
 from net.app import App, HotPath
 from net.connection import Connection
+from net.hot_connection import HotConnection
 from net.limits import HttpLimits
 from net.meter import Meter
-from net.serving import LOG, TICK_S, Serving
+from net.serving import LOG, TICK_S, Serving, tell_ended
 from net.tls import TlsServer
 from net.wire import Wire
 from runtime.clock import Clock, SystemClock
@@ -149,7 +150,11 @@ class Listener:
         sock.setblocking(False)
         peer = str(address[0]) if isinstance(address, tuple) else "unix"
         session = None if self._tls is None else self._tls.session(sock.fileno())
-        Connection(Wire(sock, peer, self._loop, session), serving, self._loop, refuse=held >= most)
+        wire, refuse = Wire(sock, peer, self._loop, session), held >= most
+        if serving.hot is not None and session is None:
+            HotConnection(wire, serving, self._loop, serving.hot, refuse=refuse)
+        else:
+            Connection(wire, serving, self._loop, refuse=refuse)
 
 
 async def serve(
@@ -174,5 +179,7 @@ async def serve(
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.listen(limits.backlog)
     listener = Listener(sock, Serving(app, limits, meter, access, clock or SystemClock(), hot), loop, tls)
+    if hot is not None and hot.fileno() >= 0:
+        loop.add_reader(hot.fileno(), tell_ended, hot)  # once more does no harm: listeners may share it
     listener.start()
     return listener

@@ -43,6 +43,28 @@ class Guest(Timed, Protocol):
         ...
 
 
+class Owner(Guest, Protocol):
+    """A connection of whose answer the hot path sends the rest."""
+
+    def went_whole(self) -> None:
+        """All of it has left."""
+        ...
+
+    def taken_back(self) -> None:
+        """The rest is to be sent the general way."""
+        ...
+
+
+def tell_ended(hot: HotPath) -> None:
+    """Tell the connections whose bodies the hot path has ended; a bug of ours ends one, not the others."""
+    for owner, whole in hot.ended():
+        try:
+            owner.went_whole() if whole else owner.taken_back()
+        except Exception:
+            LOG.exception("a connection failed")
+            owner.abort()
+
+
 class Serving:
     """Shared state of one listener's connections."""
 

@@ -47,11 +47,19 @@ def segment(data: Buffer, index: int, only: bool) -> tuple[bytes, bytes]:
     `only`: the blob is this one segment (index 0, may be empty); then the first item is the root.
     """
 
-def intact_bytes(txn: Any, storage_id: int, first: int, data: Buffer) -> int:
-    """How many bytes from the beginning of `data` match their XXH3, in whole segments.
+@final
+class ExtentSums:
+    """The checksums of an open extent, and until when each check holds; see native/src/extent.rs."""
 
-    `data` is that of segments `first` on of a storage id, in an extent; `txn.get` gives their values.
-    """
+    def __new__(cls, fd: int, storage_id: int) -> ExtentSums:
+        """Of the extent of a storage id; it has a descriptor and a map of its own. Raises OSError."""
+
+    def intact_bytes(self, txn: Any, first: int, stop: int) -> int:
+        """How many bytes from segment `first` on match their XXH3, in whole segments, to `stop` at most.
+
+        `stop` ends a segment; `txn.get` gives the values of those that are not known yet, which the
+        caller knows to be proven. A check holds for five seconds while nobody writes to the file.
+        """
 
 @final
 class SmallFiles:
@@ -119,20 +127,40 @@ class HotEntry:
         """
 
 @final
+class LargeEntry:
+    """What `HotPath` knows of one request target whose content lies in an extent; see native/src/large.rs."""
+
+    def __new__(cls, generation: int, head: bytes, number: int, size_bytes: int, hit: object) -> LargeEntry:
+        """Content of `size_bytes`, all of the extent of that number, after `head` is sent."""
+
+@final
 class HotPath:
-    """One turn of a connection that asks for something known, without a Python frame in between."""
+    """Turns of connections that ask for something known, without a Python frame in between."""
 
     def __new__(
         cls,
-        entries: dict[bytes, HotEntry],
+        entries: dict[bytes, HotEntry | LargeEntry],
         words: memoryview[int],
         begin: Callable[[], object],
         packs: Mapping[int, object],
+        extents: Mapping[int, object],
     ) -> HotPath:
-        """`words` is the board; `begin` opens a transaction of views; `packs`: the open ones, by number."""
+        """`words` is the board; `begin` opens a transaction of views; `packs`, `extents`: the open ones."""
 
-    def turn(self, fd: int, plain: dict[bytes, Any], opening: bytes) -> Any:
-        """Read once from `fd` and answer a known GET: its hit, (data, hit, taken), or the bytes read."""
+    def turn(self, fd: int, plain: dict[bytes, Any], opening: bytes, owner: Any) -> Any:
+        """Read once from `fd` and answer a known GET, see `net.app.HotPath`."""
+
+    def fileno(self) -> int:
+        """Readable when `ended` has something to tell."""
+
+    def ended(self) -> list[tuple[Any, bool]]:
+        """(owner, whole) of each body that ended since it was asked last."""
+
+    def taken_bytes(self, fd: int) -> int | None:
+        """Bytes of head and body that left so far; None where nothing is being sent."""
+
+    def take_back(self, fd: int) -> int | None:
+        """The same; nothing more is sent."""
 
 @final
 class PbNode:

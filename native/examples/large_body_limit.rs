@@ -1,4 +1,4 @@
-//! The least a server does that checks what it sends: what large bodies cost at best (docs/performance.md).
+//! The least a server does to send a large body, checking each byte or not: what it costs at best (docs/performance.md).
 //!
 //!     large_body_limit FILE [unchecked]
 //!

@@ -10,6 +10,8 @@
 //!  2. Nothing is sent of a value whose length or checksum is not the entry's. What lies in a slot of a pack,
 //!     which may be emptied at any time, is checked in the copy that is sent.
 //!  3. An entry is used only while the store's generation is the entry's.
+//!
+//! A body that lies in an extent leaves over many turns: [`crate::large`] has it until it is whole.
 
 use std::cell::RefCell;
 use std::io;
@@ -22,6 +24,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use twox_hash::XxHash3_64;
 
 use crate::buffer::Borrowed;
+use crate::large::{Begun, Bodies, Generation, LargeEntry};
 
 /// A request head is far smaller; what is longer is read on by the general way.
 const READ_BYTES: usize = 16 * 1024;
@@ -88,9 +91,12 @@ unsafe impl Sync for Words {}
 /// The table of entries and what it takes to read the store.
 #[pyclass(frozen, module = "content.bao._native")]
 pub struct HotPath {
+    // first: its thread reads the board, and ends before that is released
+    bodies: Bodies,
     entries: Py<PyDict>,
     begin: Py<PyAny>,
-    words: Words,
+    generation: Generation,
+    _words: Words,
     packs: Py<PyDict>,
 }
 
@@ -102,51 +108,84 @@ thread_local! {
 enum Sent {
     All,
     Part(usize),
+    Begun,
     Nothing,
 }
 
 #[pymethods]
 impl HotPath {
-    /// `entries`: target -> HotEntry; `words`: the board; `begin`: opens a transaction of views; `packs`: those
-    /// that are open, by number.
+    /// `entries`: target -> HotEntry or LargeEntry; `words`: the board; `begin`: opens a transaction of views;
+    /// `packs`, `extents`: those that are open, by number.
     #[new]
-    fn new(entries: Py<PyDict>, words: &Bound<'_, PyAny>, begin: Py<PyAny>, packs: Py<PyDict>) -> PyResult<Self> {
+    fn new(
+        entries: Py<PyDict>,
+        words: &Bound<'_, PyAny>,
+        begin: Py<PyAny>,
+        packs: Py<PyDict>,
+        extents: Py<PyDict>,
+    ) -> PyResult<Self> {
         let words = Words(Borrowed::of(words)?);
         if words.0.bytes().len() < 8 * (GENERATION_WORD + 1) {
             return Err(PyValueError::new_err("the board has too few words"));
         }
-        Ok(Self { entries, begin, words, packs })
+        let board: *const u64 = words.0.bytes().as_ptr().cast();
+        // SAFETY: it has this word, see above.
+        let generation = Generation(unsafe { board.add(GENERATION_WORD) });
+        let bodies = Bodies::new(extents, generation)?;
+        Ok(Self { bodies, entries, begin, generation, _words: words, packs })
     }
 
     /// Read once from `fd` and answer if that is a known GET.
     ///
     /// Returns the entry's hit when head and content were sent whole; `(data, hit, taken)` when the
-    /// kernel took a part of them; else the bytes that were read. Raises OSError, BlockingIOError too.
+    /// kernel took a part of them; `(data, hit)` when the rest will follow (`ended` tells of `owner`); else the
+    /// bytes that were read. Raises OSError, BlockingIOError too.
     fn turn<'py>(
         &self,
         py: Python<'py>,
         fd: i32,
         plain: &Bound<'py, PyDict>,
         opening: &Bound<'py, PyBytes>,
+        owner: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let mut room = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
         let data = receive(fd, &mut room)?;
-        if let Some(entry) = self.entry(py, plain, data)? {
-            let entry = entry.cast::<HotEntry>()?.get();
-            match self.send(py, fd, entry, opening)? {
-                Sent::All => return Ok(entry.hit.bind(py).clone()),
-                Sent::Part(taken) => {
-                    let parts = (PyBytes::new(py, data), &entry.hit, taken);
-                    return Ok(PyTuple::new(
-                        py,
-                        [parts.0.into_any(), parts.1.bind(py).clone(), parts.2.into_pyobject(py)?.into_any()],
-                    )?
-                    .into_any());
-                }
-                Sent::Nothing => {}
+        let Some(entry) = self.entry(py, plain, data)? else { return Ok(PyBytes::new(py, data).into_any()) };
+        let (sent, hit) = match entry.cast::<LargeEntry>() {
+            Ok(large) => (self.send_large(py, fd, large.get(), opening, owner)?, &large.get().hit),
+            Err(_) => {
+                let entry = entry.cast::<HotEntry>()?.get();
+                (self.send(py, fd, entry, opening)?, &entry.hit)
             }
-        }
-        Ok(PyBytes::new(py, data).into_any())
+        };
+        let hit = hit.bind(py).clone();
+        let data = PyBytes::new(py, data).into_any();
+        Ok(match sent {
+            Sent::All => hit,
+            Sent::Nothing => data,
+            Sent::Part(taken) => PyTuple::new(py, [data, hit, taken.into_pyobject(py)?.into_any()])?.into_any(),
+            Sent::Begun => PyTuple::new(py, [data, hit])?.into_any(),
+        })
+    }
+
+    /// Readable when `ended` has something to tell.
+    fn fileno(&self) -> i32 {
+        self.bodies.fileno()
+    }
+
+    /// `(owner, whole)` of each body that ended since it was asked last; one that is not whole is to be taken back.
+    fn ended(&self, py: Python<'_>) -> Vec<(Py<PyAny>, bool)> {
+        self.bodies.ended(py)
+    }
+
+    /// Bytes of head and body that left so far of what was begun on `fd`; None: nothing is.
+    fn taken_bytes(&self, fd: i32) -> Option<usize> {
+        self.bodies.taken_bytes(fd)
+    }
+
+    /// The same, and nothing more of it is sent.
+    fn take_back(&self, py: Python<'_>, fd: i32) -> Option<usize> {
+        self.bodies.take_back(py, fd)
     }
 }
 
@@ -166,15 +205,33 @@ impl HotPath {
         self.entries.bind(py).get_item(PyBytes::new(py, &rest[..end]))
     }
 
-    fn generation(&self) -> u64 {
-        let words: *const u64 = self.words.0.bytes().as_ptr().cast();
-        // SAFETY: the board is page-aligned and has this word (checked in `new`); other processes
-        // write it as one aligned store, so it must be read anew each time, as one load.
-        unsafe { words.add(GENERATION_WORD).read_volatile() }
+    fn send_large(
+        &self,
+        py: Python<'_>,
+        fd: i32,
+        entry: &LargeEntry,
+        opening: &Bound<'_, PyBytes>,
+        owner: Py<PyAny>,
+    ) -> PyResult<Sent> {
+        if self.generation.now() != entry.generation {
+            return Ok(Sent::Nothing);
+        }
+        let Some(ready) = self.bodies.ready(py, entry)? else { return Ok(Sent::Nothing) };
+        let head = [opening.as_bytes(), entry.head.bind(py).as_bytes(), &[]];
+        let head_bytes = head.iter().map(|part| part.len()).sum();
+        let taken = transmit(fd, &head, libc::MSG_MORE);
+        if taken < head_bytes {
+            return Ok(if taken == 0 { Sent::Nothing } else { Sent::Part(taken) });
+        }
+        Ok(match self.bodies.begin(py, fd, entry, ready, owner, head_bytes) {
+            Begun::Whole => Sent::All,
+            Begun::Goes => Sent::Begun,
+            Begun::Declined(at) => Sent::Part(head_bytes + at),
+        })
     }
 
     fn send<'py>(&self, py: Python<'py>, fd: i32, entry: &HotEntry, opening: &Bound<'py, PyBytes>) -> PyResult<Sent> {
-        if self.generation() != entry.generation {
+        if self.generation.now() != entry.generation {
             return Ok(Sent::Nothing);
         }
         let txn = self.begin.bind(py).call0()?;
@@ -205,7 +262,8 @@ impl HotPath {
         let (opening, head, seed) = (opening.as_bytes(), entry.head.bind(py).as_bytes(), entry.seed);
         let length = opening.len() + head.len() + entry.first_bytes;
         let checked = move |content: &[u8]| {
-            (XxHash3_64::oneshot_with_seed(seed, content) == checksum).then(|| transmit(fd, &[opening, head, content]))
+            (XxHash3_64::oneshot_with_seed(seed, content) == checksum)
+                .then(|| transmit(fd, &[opening, head, content], 0))
         };
         let taken = match entry.slot {
             None => {
@@ -249,14 +307,14 @@ fn receive(fd: i32, room: &mut [MaybeUninit<u8>]) -> io::Result<&[u8]> {
 }
 
 /// One `sendmsg`; what it did not take, and an error, are both for the general way to meet again.
-fn transmit(fd: i32, parts: &[&[u8]; 3]) -> usize {
+fn transmit(fd: i32, parts: &[&[u8]; 3], flags: i32) -> usize {
     let mut vectors = parts.map(|part| libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() });
     // SAFETY: the vectors point into buffers that outlive the call; sendmsg only reads them.
     unsafe {
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = vectors.as_mut_ptr();
         message.msg_iovlen = vectors.len() as _;
-        let count = libc::sendmsg(fd, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+        let count = libc::sendmsg(fd, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | flags);
         usize::try_from(count).unwrap_or(0)
     }
 }

@@ -1,7 +1,7 @@
 //! What Python cannot do at the speed of memory. BLAKE3 trees over 16 KiB groups: chaining values, outboards,
 //! verification of whole subtrees. dag-pb nodes and their UnixFS messages, and dag-cbor, read ([`dag_pb`],
-//! [`unixfs`], [`dag_cbor`]). And, in [`hot`], one turn of a connection that asks for something known, in [`extent`] the
-//! checksums of a large body's step, in [`small_files`] a hand of files to add, and in [`tls`] the TLS under connections.
+//! [`unixfs`], [`dag_cbor`]). And, in [`hot`], one turn of a connection that asks for something known, in [`large`] the
+//! turns of a large body and in [`extent`] the checksums of each, in [`small_files`] a hand of files to add, and in [`tls`] the TLS under connections.
 //!
 //! What it is not: a hasher for other purposes, or a home for formats at large. A format is read here when it
 //! was measured to be a request's cost (docs/decisions/0012), and written in Python all the same.
@@ -23,6 +23,8 @@ mod dag_cbor;
 mod extent;
 #[cfg(feature = "python")]
 mod hot;
+#[cfg(feature = "python")]
+mod large;
 #[cfg(feature = "python")]
 mod node;
 #[cfg(feature = "python")]

@@ -267,7 +267,6 @@ impl Subtree {
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(crate::extent::intact_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(segment, module)?)?;
     module.add_function(wrap_pyfunction!(upper, module)?)?;
     module.add_function(wrap_pyfunction!(outboard, module)?)?;
@@ -277,7 +276,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dag_cbor_decode, module)?)?;
     module.add_class::<Proven>()?;
     module.add_class::<Subtree>()?;
+    module.add_class::<crate::extent::ExtentSums>()?;
     module.add_class::<HotEntry>()?;
+    module.add_class::<crate::large::LargeEntry>()?;
     module.add_class::<HotPath>()?;
     module.add_class::<PbNode>()?;
     module.add_class::<SmallFiles>()?;

@@ -13,7 +13,7 @@ from blockstore import Durability, Store
 from blockstore import format as store_format
 from blockstore import segment as stored
 from blockstore.hot import hot_entry
-from content.bao._native import intact_bytes
+from content.bao._native import HotEntry, LargeEntry
 from durable import Job, Txn
 from runtime.errors import BlobDamaged, NewerFormat, NotFound
 from tests.blockstore.conftest import KILL_SAFE, Opener
@@ -157,12 +157,12 @@ def test_segments_read_before_are_offered_together_and_none_past_the_end_asked_f
     assert spans == []
 
 
-def test_such_a_blob_has_no_hot_entry_and_a_small_one_has(store: Store, content: Content) -> None:
-    for size, has in ((900_000, False), (300_000, True)):
+def test_such_a_blob_has_a_hot_entry_of_its_own_kind(store: Store, content: Content) -> None:
+    for size, kind in ((900_000, LargeEntry), (300_000, HotEntry)):
         blob = store.blob(store.put_bytes(content(size)).root)
         blob.read(0, size)
         entry = hot_entry(store, blob, store.board.generation(), b"head", object())
-        assert (entry is not None) == has
+        assert type(entry) is kind
 
 
 @pytest.mark.parametrize("take_away", ["rm", "evict"])
@@ -353,24 +353,3 @@ def test_every_durability_keeps_and_removes_large_blobs(
     assert store.verify(kept).intact
     assert leaks_here(store) == []
     assert len(files(store)) == 1
-
-
-def test_checks_of_neighbouring_segments_stop_at_the_first_that_fails(store: Store, content: Content) -> None:
-    size = 3 * SEGMENT + 100_000
-    data = content(size)
-    storage_id = store.blob(store.put_bytes(data).root).storage_id
-    txn = store.backing.bulk.begin_views()
-    try:
-        assert intact_bytes(txn, storage_id, 0, data) == size
-        assert intact_bytes(txn, storage_id, 2, data[2 * SEGMENT :]) == size - 2 * SEGMENT
-        assert intact_bytes(txn, storage_id, 3, data[3 * SEGMENT : -1]) == 0
-        for at, intact in ((SEGMENT - 1, 0), (SEGMENT, SEGMENT), (size - 1, 3 * SEGMENT)):
-            damaged = bytearray(data)
-            damaged[at] ^= 1
-            assert intact_bytes(txn, storage_id, 0, damaged) == intact
-        assert intact_bytes(txn, storage_id, 1, data[SEGMENT:] + bytes(SEGMENT)) == 2 * SEGMENT
-        assert intact_bytes(txn, storage_id + 1, 0, data) == 0
-        with pytest.raises(OverflowError):
-            intact_bytes(txn, storage_id, -1, data)
-    finally:
-        txn.abort()

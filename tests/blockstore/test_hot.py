@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blockstore import Store
-from blockstore.hot import hot_entry, hot_path
+from blockstore.hot import Entry, hot_entry, hot_path
 from content.bao._native import HotEntry, HotPath
 from tests.blockstore.test_packs import add
 
@@ -33,7 +33,7 @@ class Bench:
         self.root = self.store.put_bytes(content).root
         self.blob = self.store.blob(self.root)
         self.hit = Hit()
-        self.entries: dict[bytes, HotEntry] = {}
+        self.entries: dict[bytes, Entry] = {}
         self.path: HotPath | None = hot_path(self.store, self.entries)
         self.client, self.server = socket.socketpair()
         self.server.setblocking(False)
@@ -58,7 +58,7 @@ class Bench:
         if request:
             self.client.send(request)
         assert self.path is not None
-        return self.path.turn(self.server.fileno(), PLAIN, OPENING)
+        return self.path.turn(self.server.fileno(), PLAIN, OPENING, self)
 
     def received(self) -> bytes:
         parts = []
@@ -189,7 +189,7 @@ def test_the_ends_of_a_connection_are_told_as_recv_tells_them(bench: Bench) -> N
     assert bench.turn(b"") == b""
     assert bench.path is not None
     with pytest.raises(OSError, match="file descriptor"):
-        bench.path.turn(-1, PLAIN, OPENING)
+        bench.path.turn(-1, PLAIN, OPENING, bench)
 
 
 def test_a_client_that_is_gone_is_left_to_the_general_way(bench: Bench) -> None:
@@ -197,7 +197,7 @@ def test_a_client_that_is_gone_is_left_to_the_general_way(bench: Bench) -> None:
     bench.client.send(REQUEST)
     bench.client.close()
     assert bench.path is not None
-    outcome = bench.path.turn(bench.server.fileno(), PLAIN, OPENING)
+    outcome = bench.path.turn(bench.server.fileno(), PLAIN, OPENING, bench)
     assert isinstance(outcome, tuple)
     assert outcome[2] == 0
 
@@ -209,7 +209,7 @@ def test_wrong_arguments_are_refused_plainly(bench: Bench) -> None:
     with pytest.raises(TypeError):
         HotEntry("1", HEAD, b"key", 1, 1, 100, True, None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="words"):
-        HotPath({}, memoryview(b"short"), lambda: None, {})
+        HotPath({}, memoryview(b"short"), lambda: None, {}, {})
     with pytest.raises(ValueError, match="segment"):
         HotEntry(1, HEAD, b"key", 1, 262_145, 100, True, None, (0, 0))
     bench.entries[TARGET] = None  # type: ignore[assignment]

@@ -59,13 +59,15 @@ def test_commands_work_on_the_data_of_a_running_node(data: Path) -> None:
         assert path.removeprefix("/blake3/").encode() in listed.stdout
 
 
-def test_after_rm_returns_no_worker_and_no_kept_alive_connection_answers(data: Path) -> None:
-    path = put(data, b"soon gone")
+@pytest.mark.parametrize("content", [b"soon gone", bytes(range(251)) * 40_000], ids=["small", "large"])
+def test_after_rm_returns_no_worker_and_no_kept_alive_connection_answers(data: Path, content: bytes) -> None:
+    path = put(data, content)
     with Node(data, "--workers", "3") as node:
         sessions = [node.session() for _ in range(12)]  # enough that every worker has some
         for session in sessions:
-            for _ in range(2):
-                assert ask(session, "GET", path).status == 200
+            for _ in range(4):  # the first proves, the second learns, then the native turn answers
+                reply = ask(session, "GET", path)
+                assert (reply.status, reply.body) == (200, content)
         assert edge(data, "rm", path.removeprefix("/blake3/")).returncode == 0
         for session in sessions:
             assert ask(session, "GET", path).status == 404
