@@ -6,6 +6,7 @@ from typing import Final
 from content.cid import Cid
 from net.guard import checked_url
 from origins.provider_records import base_url
+from pinning import timestamps
 from pinning.pin import Pin
 from pinning.rows import DETAILS_CHARS_MAX
 from runtime.errors import (
@@ -78,9 +79,10 @@ def explain(error: EdgeError, pin: Pin, said: Sequence[tuple[str, str]] = ()) ->
     return f"{error.message}{where}"
 
 
-def waiting(reason: str, tries: int, tries_max: int, wait_s: float) -> str:
-    """Details of a pin that will be tried again."""
-    return _bounded(reason, f"; try {tries} of {tries_max}, the next in {_duration(wait_s)}")
+def waiting(reason: str, tries: int, tries_max: int, next_try_s: float) -> str:
+    """Details of a pin that will be tried again, at `next_try_s` since the epoch."""
+    at = timestamps.written_s(next_try_s)[: len("2026-01-31T12:00:00")]
+    return _bounded(reason, f"; try {tries} of {tries_max}, the next at {at}Z")
 
 
 def given_up(reason: str, tries: int) -> str:
@@ -116,10 +118,6 @@ def _advice(pin: Pin) -> str:
         f"; {peers} of its origins {offer} data by bitswap only, as kubo does, which this node does not"
         " speak: upload a CAR instead (ipfs dag export)"
     )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _bounded(reason: str, end: str) -> str:

@@ -263,5 +263,5 @@ class PinWorker:
         doubled_s = settings.retry_s * 2.0 ** min(tries - 1, _DOUBLINGS_MAX)
         # jitter: pins that failed together must not come back together
         wait_s = min(settings.retry_max_s, doubled_s) * (0.75 + self._chance() / 2)
-        details = waiting(reason, tries, settings.attempts, wait_s)
-        return pin.request_id, details, self._clock.now_s() + wait_s
+        next_try_s = self._clock.now_s() + wait_s
+        return pin.request_id, waiting(reason, tries, settings.attempts, next_try_s), next_try_s
