@@ -260,3 +260,18 @@ def test_an_inner_gateway_of_the_node_is_not_shown_to_accounts(tmp_path: Path) -
             assert "127.0.0.1" not in pin.details
 
     run(test())
+
+
+def test_a_named_gateway_that_lacks_one_block_is_told_with_that_block(tmp_path: Path) -> None:
+    big, blocks = file_blocks(random.Random(3).randbytes(3_000_000))
+    lacks = next(each for each in blocks.values() if each.cid != big)
+
+    async def test() -> None:
+        held = {name: block for name, block in blocks.items() if block is not lacks}
+        async with serving(Source(held)) as source, working(tmp_path / "d", fetch={}, attempts=1) as here:
+            (pin,) = await here.ended(here.add(big, origins=(source.url,)))
+            assert pin.details.startswith(
+                f"the block {lacks.cid} of {big} could not be fetched: {source.url}: it answered 404"
+            ), pin.details
+
+    run(test())
