@@ -70,6 +70,8 @@ def explain(error: EdgeError, pin: Pin, said: Sequence[tuple[str, str]] = ()) ->
     if isinstance(error, (NotFound, Unreachable, SourceTimeout, Unverified, TooManyRequests)):
         root, block = pin.wish.cid, block_of(error, pin.wish.cid)
         what = root.text() if block == root else f"the block {block} of {root}"
+        if error.message == OFFLINE:
+            return f"{what} is not here: {OFFLINE}"
         parts = [*_told(said), error.message]
         nobody = isinstance(error, NotFound) and not said
         head = f"no provider has {what}" if nobody else f"{what} could not be fetched"

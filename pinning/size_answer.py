@@ -38,8 +38,9 @@ def size_of(store: Store, cid: Cid, enough: Callable[[Measured], bool] | None = 
     if found.is_cut:
         problem = f"more than {found.blocks:,} blocks are not counted for an answer"
         raise TooLarge(problem, where="cid", hint="its size is known once it is pinned")
-    hint = "it is known once the first block of it is here: `fleek-pin add` brings it"
-    raise NotFound(f"block {found.missing} of the DAG is not here", where=cid.text(), hint=hint)
+    hint = "its size is known once its first block is here: `fleek-pin add` brings it"
+    what = "it" if found.missing == cid else f"block {found.missing} of it"
+    raise NotFound(f"{what} is not here", where=cid.text(), hint=hint)
 
 
 def _declared(store: Store, cid: Cid) -> int | None:

@@ -5,7 +5,7 @@ import pytest
 from content.block import Block
 from content.cid import RAW
 from pinning.pin import Pin, Status, Wish
-from pinning.reasons import explain, gateways_of, given_up, is_final, waiting
+from pinning.reasons import OFFLINE, explain, gateways_of, given_up, is_final, waiting
 from runtime.errors import BadRequest, NotFound, QuotaExceeded, StoreFull, TooManyRequests, Unreachable
 
 CID = Block.sealed(RAW, b"content").cid
@@ -75,3 +75,7 @@ def test_tries_and_waits_are_told() -> None:
 def test_what_another_try_cannot_mend_is_final() -> None:
     assert all(map(is_final, (BadRequest("x"), QuotaExceeded("x"))))
     assert not any(map(is_final, (NotFound("x"), Unreachable("x"), StoreFull("x"), TooManyRequests("x"))))
+
+
+def test_an_offline_node_gives_its_advice_once() -> None:
+    assert explain(NotFound(OFFLINE, where=CID.text()), pin()) == f"{CID} is not here: {OFFLINE}"

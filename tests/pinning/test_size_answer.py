@@ -63,8 +63,9 @@ def test_a_size_is_measured_declared_or_unknown(store: Store) -> None:
     dags, root = tree(1, 3_000_000, 20_000, profile=UNIXFS_V1_2025)
     blocks = list(CarReader().feed(car_of(dags, root)))
     total = sum(len(block.data) for block in blocks)
-    with pytest.raises(NotFound, match=str(root)):
+    with pytest.raises(NotFound, match="it is not here") as unknown:
         size_of(store, root)
+    assert unknown.value.where == str(root)
     put(store, [block for block in blocks if block.cid == root])
     assert size_of(store, root) == {"size_bytes": total, "how": "declared"}
     put(store, blocks)

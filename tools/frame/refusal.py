@@ -22,7 +22,7 @@ from runtime.errors import (
     UsageError,
 )
 
-_WORDS_MAX: Final = 200
+_WORDS_MAX: Final = 400
 _KINDS: Final[dict[int, type[EdgeError]]] = {
     400: UsageError,
     401: Unauthenticated,
@@ -54,4 +54,6 @@ def words_of(body: bytes) -> str:
         words = error.get("message") or error.get("details") or error.get("reason")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
-    return words[:_WORDS_MAX] if isinstance(words, str) else ""
+    if not isinstance(words, str):
+        return ""
+    return words if len(words) <= _WORDS_MAX else f"{words[: _WORDS_MAX - 1]}…"

@@ -64,7 +64,8 @@ def checked_cid(text: str) -> str:
     try:
         Cid.parse(bare)
     except BadRequest as error:
-        raise UsageError(f"not a CID: {error.message}", where=text[:200], hint=error.hint) from None
+        why = error.message.removeprefix("not a CID: ")
+        raise UsageError(f"not a CID: {why}", where=text[:200], hint=error.hint) from None
     return bare
 
 

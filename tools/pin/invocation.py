@@ -67,6 +67,11 @@ class Invocation:
             return self.settings.service(self.settings.use)
         if os.environ.get(_DATA_VARIABLE):
             return None
+        if self.settings.services:
+            hint = (
+                f"`fleek-pin service use NAME`, or --service NAME; known: {', '.join(self.settings.services)}"
+            )
+            raise UsageError("no service is in use", where=str(self.settings.path), hint=hint)
         hint = "`fleek-pin service add NAME URL`, then `fleek-pin login NAME`; or --data DIR for a store here"
         raise UsageError("no pinning service is configured", where=str(self.settings.path), hint=hint)
 

@@ -17,7 +17,7 @@ from tools.pin.twice import Twice, Written
 
 Row = tuple[bytes, Origin]  # a multihash, and one place where its content is
 _ELSEWHERE: Final = (
-    "with --data DIR; a service is told origins with its pins: `fleek-pin add CID --origin ADDRESS`"
+    "give --data DIR; a service learns origins with pins: `fleek-pin add CID --origin ADDRESS`"
 )
 
 

@@ -71,7 +71,7 @@ class Psa:
     def begin(self, path: str) -> None:
         """Ask for `path`; `finish` is due next. In between the service works while the caller does."""
         self._asked = self._target(path)
-        self._session.send("GET", self._asked, self._headers())
+        self._send("GET", self._asked, self._headers())
 
     def finish(self) -> Any:
         """The answer to what was begun, as JSON. Raises what the service refuses with, Unreachable."""
@@ -86,12 +86,12 @@ class Psa:
                 if reply.status not in _BUSY or not left:
                     return self._checked(reply, body)
                 self._pause(_wait_s(reply, _TRIES - left))
-            self._session.send("GET", self._asked, self._headers())
+            self._send("GET", self._asked, self._headers())
         raise AssertionError("the last try returns or raises")
 
     def stream(self, path: str) -> Iterator[bytes]:
         """The body at `path` as it comes; asked for once. Raises what the service refuses with."""
-        self._session.send("GET", self._target(path), self._headers())
+        self._send("GET", self._target(path), self._headers())
         reply = self._session.receive()
         if reply.status not in _SUCCESS:
             raise self.refusal(reply, self._session.body(reply, _BODY_BYTES_MAX))
@@ -128,7 +128,7 @@ class Psa:
         body_bytes: int = 0,
     ) -> tuple[Reply, bytes]:
         """As `upload`, whatever the status. Raises Unreachable, SourceTimeout."""
-        self._session.send(method, target, [*self._headers(), *headers], body, body_bytes)
+        self._send(method, target, [*self._headers(), *headers], body, body_bytes)
         reply = self._session.receive()
         return reply, self._session.body(reply, _BODY_BYTES_MAX)
 
@@ -142,6 +142,21 @@ class Psa:
             return Unreachable(f"the service sends elsewhere: {target!r}", where=reply.url, hint=hint)
         kind = QuotaExceeded if of_pins and reply.status in _FUNDS else kind_of(reply.status)
         return kind(f"the service answered {reply.status}{said}", where=reply.url, hint=self._hint(kind))
+
+    def _send(
+        self,
+        method: str,
+        target: str,
+        headers: list[tuple[str, str]],
+        body: Iterable[bytes] = (),
+        body_bytes: int = 0,
+    ) -> None:
+        try:
+            self._session.send(method, target, headers, body, body_bytes)
+        except (Unreachable, SourceTimeout) as error:
+            hint = "is the service running, and its address right? `fleek-pin service ls` shows it"
+            error.hint = error.hint or hint
+            raise
 
     def _checked(self, reply: Reply, body: bytes) -> Any:
         if reply.status not in _SUCCESS:
@@ -158,7 +173,7 @@ class Psa:
         if kind is Unauthenticated:
             have = "the token was not accepted" if self.service.token else "there is no token"
             return f"{have}: `fleek-pin login {name}` keeps one, or set FLEEK_PIN_TOKEN"
-        if kind is NotFound:
+        if kind is NotFound and not self.base.endswith("/pinning/v1"):
             return "if nothing is found here at all: the endpoint of a Fleek Edge node ends in /pinning/v1"
         return "it may work later" if kind(" ").outcome.may_retry else ""
 

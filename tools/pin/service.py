@@ -2,11 +2,11 @@
 
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from runtime.errors import UsageError
+from runtime.errors import EdgeError, UsageError
 from tools.pin.book import ANY_STATUS, Wanted
 from tools.pin.invocation import TOKEN_VARIABLE, Invocation, command, completed_service
 from tools.pin.psa import Psa
@@ -66,19 +66,35 @@ def add(invocation: Invocation, name: str, endpoint: str, use: bool | None) -> N
 def ls(invocation: Invocation, stat: bool) -> None:
     """List services; * marks the one in use. Tokens are not shown.
 
+    With --stat one that does not answer is told with its error, and the exit code is that of the first.
+
     \b
     Example:
       fleek-pin service ls
       fleek-pin service ls --stat --json
     """
     settings = invocation.settings
+    problem: EdgeError | None = None
     for name, each in sorted(settings.services.items()):
-        counts: dict[str, int] | None = None
+        counts: dict[str, int] | EdgeError | None = None
         if stat:
-            with Psa(invocation.service(name) or each) as psa:
-                book = RemoteBook(psa)
-                counts = {status: book.count(Wanted(statuses=(status,))) for status in ANY_STATUS}
+            try:
+                counts = _counts(each)
+            except EdgeError as error:
+                counts = error
+                problem = problem or error
         _tell(invocation, each, in_use=settings.use == name, counts=counts)
+    if not settings.services:
+        invocation.out.note("no service yet: `fleek-pin service add NAME URL`")
+    if problem is not None:
+        raise problem
+
+
+def _counts(each: Service) -> dict[str, int]:
+    """With the token kept for it: one of the environment is not meant for all services."""
+    with Psa(each) as psa:
+        book = RemoteBook(psa)
+        return {status: book.count(Wanted(statuses=(status,))) for status in ANY_STATUS}
 
 
 @service.command()
@@ -162,15 +178,23 @@ def _token(name: str) -> str:
 
 
 def _tell(
-    invocation: Invocation, each: Service, *, in_use: bool, counts: dict[str, int] | None = None
+    invocation: Invocation,
+    each: Service,
+    *,
+    in_use: bool,
+    counts: dict[str, int] | EdgeError | None = None,
 ) -> None:
-    record = {
+    record: dict[str, Any] = {
         "service": each.name,
         "endpoint": each.endpoint,
         "has_token": each.token is not None,
         "in_use": in_use,
-        **({} if counts is None else {"pins": counts}),
     }
-    marks = "" if each.token is not None else "  (no token)"
-    said = "" if counts is None else "  " + ", ".join(f"{number} {word}" for word, number in counts.items())
+    marks, said = "" if each.token is not None else "  (no token)", ""
+    if isinstance(counts, EdgeError):
+        record |= counts.as_json()
+        said = f"  {counts.message}"
+    elif counts is not None:
+        record["pins"] = counts
+        said = "  " + ", ".join(f"{number} {word}" for word, number in counts.items())
     invocation.out.record(record, f"{'*' if in_use else ' '} {each.name:<12} {each.endpoint}{marks}{said}")

@@ -46,9 +46,13 @@ def watch(invocation: Invocation, pins: tuple[str, ...], timeout: str | None, no
                     failed = record if record["status"] == "failed" and failed is None else failed
                     picture.show(record["requestid"], record["status"], printable(shown(record)))
         else:
+            last: dict[str, str] = {}
             for record in changes(book, records, timeout_s):
                 failed = record if record["status"] == "failed" and failed is None else failed
-                out.record(record, shown(record), color=color(record), flush=True)
+                text = shown(record)
+                if out.as_json or last.get(record["requestid"]) != text:  # what changed may be cut off
+                    out.record(record, text, color=color(record), flush=True)
+                last[record["requestid"]] = text
     if failed is not None:
         raise failure(failed)
 

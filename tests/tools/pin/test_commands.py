@@ -384,3 +384,21 @@ def test_what_a_service_shows_of_an_origins_secret_is_cut_off(pin: Pin, conduct:
         assert result.code == 0
         assert b"https://h.example/x" in result.out
         assert b"hunter2" not in result.out
+
+
+def test_watch_in_a_pipe_says_no_line_twice(pin: Pin, conduct: Conduct) -> None:
+    name = conduct.add({"cid": CID}, status="queued")
+    long = "no provider has it " * 40
+    conduct.becomes[name] = [("queued", f"{long}try {number}") for number in range(4)] + [("pinned", "")]
+    lines = pin("watch").out.decode().splitlines()
+    assert [line.split()[1] for line in lines] == ["queued", "queued", "pinned"], (
+        "as found, the reason, the end"
+    )
+
+
+def test_nobody_there_is_an_error_that_says_where_to_look(pin: Pin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEEK_PIN_ENDPOINT", "http://127.0.0.1:1/psa")
+    for words in (["ls"], ["add", CID], ["status", "x"], ["rm", "x"]):
+        result = pin(*words, "--json")
+        assert (result.code, result.error["kind"]) == (6, "unreachable")
+        assert "fleek-pin service ls" in result.error["hint"]

@@ -41,7 +41,10 @@ def test_the_first_service_is_in_use_and_others_when_told(pin: Pin, config: Path
     assert pin("service", "ls").out.decode().splitlines()[1].startswith("* two")
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
     assert pin("service", "rm", "two").code == 0
-    assert pin("ls").code == 2, "none is in use now"
+    unchosen = pin("ls", "--json")
+    assert (unchosen.code, unchosen.error["message"]) == (2, "no service is in use")
+    assert "fleek-pin service use" in unchosen.error["hint"]
+    assert "known: one" in unchosen.error["hint"]
     assert pin("service", "use", "two").code == 3
 
 
@@ -201,3 +204,30 @@ def test_a_token_at_a_terminal_is_not_echoed(home: Path, tmp_path: Path) -> None
     assert b"logged in to mine" in seen
     assert b"typed-secret" not in seen
     assert "typed-secret" in (home / "config" / "fleek" / "pin.toml").read_text()
+
+
+def test_a_dead_service_is_told_beside_those_that_answer(pin: Pin, conduct: Conduct, config: Path) -> None:
+    with serving(conduct) as endpoint:
+        pin("service", "add", "dead", "http://127.0.0.1:1/psa")
+        pin("service", "add", "live", endpoint, "--use")
+        pin("login", "live", stdin=TOKEN.encode())
+        plain = pin("service", "ls", "--stat")
+        assert plain.code == 6
+        dead, live = plain.out.decode().splitlines()
+        assert "no connection" in dead
+        assert live.startswith("* live")
+        assert "0 pinned" in live
+        assert "fleek-pin service ls" in plain.err
+        rows = pin("service", "ls", "--stat", "--json").records
+        assert rows[0]["error"]["kind"] == "unreachable"
+        assert rows[1]["pins"]["pinned"] == 0
+
+
+def test_a_token_of_the_environment_is_not_sent_to_every_service(
+    pin: Pin, conduct: Conduct, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(conduct) as endpoint:
+        pin("service", "add", "other", endpoint)
+        monkeypatch.setenv("FLEEK_PIN_TOKEN", "for-somebody-else")
+        assert pin("service", "ls", "--stat").code == 5
+        assert set(conduct.tokens) == {None}
