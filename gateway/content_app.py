@@ -24,6 +24,7 @@ from gateway.dag_answer import dag_answer, is_value, preview_answer
 from gateway.directory_answer import directory_answer
 from gateway.file_answer import FileShown, file_answer, proof_of_file, symlink_answer
 from gateway.formats import PROOFS, TRUSTLESS, Format, asked_form
+from gateway.head_look import Look
 from gateway.hosts import Hosts, Site, SiteKind, is_dnslink_name, label_of, root_of
 from gateway.ipns_record_answer import ipns_record_answer
 from gateway.mutable import Names, NameUnknown
@@ -70,11 +71,13 @@ class ContentApp:
         self.deny.check_path(asked.namespace, asked.root_text, asked.segments)
         fetcher = None if is_cached_only(request) else self.fetcher
         read = self.read_checked if fetcher is None else self.read_sound
-        reading = Reading(self.dag, read, self.deny, fetcher)
+        look = Look(read) if request.method == "HEAD" else None
+        reading = Reading(self.dag, read if look is None else look.read, self.deny, fetcher)
         try:
             if asked.asked.form is Format.IPNS_RECORD:
                 return ipns_record_answer(asked, self.names)
-            return self._answer(asked, reading)
+            answer = self._answer(asked, reading)
+            return answer if look is None else look.checked(answer, fetches=fetcher is not None)
         except (BlockMissing, NameUnknown):
             if is_cached_only(request):
                 raise PreconditionFailed("the content is not here", where=asked.ipfs_path[:160]) from None

@@ -200,3 +200,15 @@ def test_a_car_with_a_missing_block_never_ends_cleanly(site: Site) -> None:
             site.node.get(f"/ipfs/{gap}?{query}")
     for span in ("0:1999", "3000:*", "-1:*"):
         assert car_of(Case(f"/ipfs/{gap}?format=car&entity-bytes={span}").check(site.node))
+
+
+def test_a_head_says_that_what_would_be_sent_is_not_whole_here(site: Site) -> None:
+    gap, shardless = site.roots.gap, site.roots.shardless
+    for path in (f"{gap}?format=car", f"{shardless}?format=car", f"{shardless}?format=tar", f"{shardless}/"):
+        assert site.node.request("HEAD", f"/ipfs/{path}").status == 404, path
+        refused = site.node.request("HEAD", f"/ipfs/{path}", {"Cache-Control": "only-if-cached"})
+        assert refused.status == 412, path
+    for path in (f"{gap}?format=car&entity-bytes=0:1999", f"{gap}?format=car&dag-scope=block", str(gap)):
+        assert site.node.request("HEAD", f"/ipfs/{path}").status == 200, path
+    tag = site.node.request("HEAD", f"/ipfs/{gap}?format=car&dag-scope=block").headers["ETag"]
+    Case(f"/ipfs/{gap}?format=car&dag-scope=block", 304, {"If-None-Match": tag}).check(site.node)

@@ -225,6 +225,7 @@ def test_no_car_and_no_tar_holds_what_is_denied(denied: Denied) -> None:
                 assert b"the photo" not in sent
             else:
                 assert reply.status == 410, (name, query)
+            assert node.request("HEAD", f"/ipfs/{cids[name]}?{query}").status == 410, (name, query)
     assert cids["fine"] in car_of(Case(f"/ipfs/{cids['fine']}?format=car").check(node))
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from content.cid import CBOR, DAG_CBOR, DAG_JSON, JSON, RAW, Cid
+from content.cid import CBOR, DAG_CBOR, DAG_JSON, DAG_PB, JSON, RAW, Cid
 from content.multihash import SHA2_512
 from tests.gateway.dags import FRAMED, SHARDED, Dags
 
@@ -38,6 +38,7 @@ class Roots:
     framed: Cid
     gap: Cid
     headless: Cid
+    shardless: Cid
     names: Cid
     tree: Cid
     sub: Cid
@@ -68,6 +69,8 @@ def make_roots(dags: Dags) -> Roots:
     many, framed = dags.file(MANY), dags.file(MANY, FRAMED)
     gap, headless = dags.file(GAP), dags.file(GAP[::-1])
     absent = {dags.children(dags.children(gap)[0])[2], dags.children(dags.children(headless)[0])[0]}
+    shardless = dags.directory({f"{n}.txt": dags.raw(b"%d\n" % n) for n in range(60, 120)}, SHARDED)
+    absent.add(next(cid for cid in dags.children(shardless) if cid.codec == DAG_PB))
     link = dags.symlink("../hello.txt")
     sub = dags.directory({"hello.txt": hello, "many.bin": many})
     names = dags.directory(dict.fromkeys(NAMES, hello))
@@ -85,6 +88,7 @@ def make_roots(dags: Dags) -> Roots:
         framed=framed,
         gap=gap,
         headless=headless,
+        shardless=shardless,
         names=names,
         tree=tree,
         sub=sub,
