@@ -64,6 +64,7 @@ def test_a_tree_of_every_kind_of_entry_comes_back_as_it_was(edge: Edge, tmp_path
             "path": str(tmp_path / "back"),
             "cid": cid,
             "size_bytes": _file_bytes(tree),
+            "resumed_bytes": 0,
             "files": 13,
             "folders": 3,
             "symlinks": 2,

@@ -65,6 +65,10 @@ class RemotePath:
     path: ContentPath
     by_subdomain: bool = False
 
+    def of(self, cid: Cid) -> "RemotePath":
+        """The address of a block and what is below it, at the same gateway."""
+        return RemotePath(self.base, ContentPath("ipfs", cid.text(), ()), self.by_subdomain)
+
     def car_url(self, span: str | None = None) -> str:
         """All blocks below the path depth first, or those of bytes `span` of the file it ends in."""
         scope = "dag-scope=all" if span is None else f"dag-scope=entity&entity-bytes={span}"

@@ -52,8 +52,9 @@ def get(
 
     Without -o a file goes to stdout and a directory to ./NAME. With -o FILE an interrupted download is
     resumed from FILE.part, and a FILE that is there is replaced once all is proven. A directory is never
-    written over or into: it appears whole, with the modes and times that the DAG records. Names and symlinks
-    that lead out of it are refused (exit 5).
+    written over or into: it appears whole, with the modes and times that the DAG records; where a URL broke
+    off, the same command goes on with what is in DIR.part, proven anew. Names and symlinks that lead out of
+    it are refused (exit 5).
 
     \b
     Example:

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from content import ipns, multihash
-from content.block import MAX_BLOCK_BYTES
-from content.cid import DAG_PB, Cid
-from content.dag_pb import Node, encode
+from content import ipns
+from content.cid import Cid
 from content.path import resolve
 from content.ranges import parse_entity_bytes
 from content.unixfs import directory
-from content.unixfs.file import node, parts, size_of
-from content.unixfs.message import Kind, Message
-from content.unixfs.message import encode as encode_message
+from content.unixfs.file import node, size_of
+from content.unixfs.message import Kind
 from net.client import ClientLimits, fetch
 from runtime.clock import SystemClock
 from runtime.errors import BadRequest, TooLarge, Unreachable, UsageError
@@ -29,11 +26,13 @@ from tools.edge.local_blocks import LocalBlocks
 from tools.edge.named import ContentPath, content_path
 from tools.edge.naming import resolved
 from tools.edge.partial_file import PartialFile
+from tools.edge.proven import proven_bytes
 from tools.edge.refusal import checked_reply
 from tools.edge.remote_blocks import RemoteBlocks
 from tools.edge.tree import Blocks, write_tree
 from tools.edge.tree_archive import ArchiveWriter
-from tools.edge.tree_folder import FolderWriter
+from tools.edge.tree_folder import FolderWriter, is_left
+from tools.edge.tree_resume import TreeResumed
 from tools.frame.output import Progress, Unseen, human_size
 
 # As kubo and `gateway.mutable` have it: longer chains mean a loop
@@ -70,6 +69,12 @@ def get_remote(invocation: Invocation, remote: RemotePath, token: str | None, wa
             cid = _end(root, segments, blocks)
             if _kind(cid, blocks) is Kind.FILE:
                 _resume(invocation, blocks, cid, target, lambda: _end(root, segments, blocks))
+                return
+        folder = _folder_left(remote.path.name, wanted)
+        if folder is not None:
+            cid = _end(root, segments, blocks)
+            if directory.is_directory(_kind(cid, blocks)):
+                _folder(invocation, blocks, cid, folder, Unseen())
                 return
         blocks.open(_checked_span(wanted.span))
         cid = _end(root, segments, blocks)
@@ -115,12 +120,20 @@ def _file(invocation: Invocation, blocks: Blocks, cid: Cid, wanted: Wanted, bar:
 
 
 def _folder(invocation: Invocation, blocks: Blocks, cid: Cid, target: Path, bar: Progress) -> None:
-    with FolderWriter(target, bar.advance, invocation.out.warn) as writer:
-        walked = write_tree(cid, target.name, blocks, writer)
+    resumed_bytes = 0
+    remote = isinstance(blocks, RemoteBlocks)
+    with FolderWriter(target, bar.advance, invocation.out.warn, keeps=remote) as writer:
+        if isinstance(blocks, RemoteBlocks) and writer.takes_over:
+            rest = TreeResumed(blocks, writer)
+            rest.finish(cid, target.name)
+            walked, resumed_bytes = rest.walked, rest.resumed_bytes
+        else:
+            walked = write_tree(cid, target.name, blocks, writer)
     record = {
         "path": str(target),
         "cid": cid.text(),
         "size_bytes": walked.size_bytes,
+        "resumed_bytes": resumed_bytes,
         "files": walked.files,
         "folders": walked.folders,
         "symlinks": walked.symlinks,
@@ -130,6 +143,17 @@ def _folder(invocation: Invocation, blocks: Blocks, cid: Cid, target: Path, bar:
         f"{walked.files} files, {walked.folders} folders, {walked.symlinks} symlinks, "
         f"{human_size(walked.size_bytes)}"
     )
+
+
+def _folder_left(name: str, wanted: Wanted) -> Path | None:
+    """Where a directory would go, when an earlier run left some of it there."""
+    if wanted.archive or wanted.to_stdout or wanted.span is not None:
+        return None
+    try:
+        target = wanted.target or _here(name)
+    except UsageError:
+        return None
+    return target if is_left(target) else None
 
 
 def _archive(cid: Cid, name: str, blocks: Blocks, wanted: Wanted) -> None:
@@ -165,43 +189,6 @@ def _append(blocks: Blocks, cid: Cid, block: bytes, start: int, part: PartialFil
     for data in blocks.pieces(cid, block, start):
         part.write(at, data)
         at += len(data)
-
-
-def proven_bytes(cid: Cid, block: bytes, blocks: Blocks, part: PartialFile) -> int:
-    """How much of what `part` begins with is the file's, leaf by leaf: each is hashed and its name compared.
-
-    Inner nodes are read; leaves only where their framing is not the usual one.
-    """
-    at = 0
-    waiting = [*reversed(parts(cid, block))]
-    own = node(cid, block).message.data or b"" if cid.codec == DAG_PB else b""
-    if part.read(0, len(own)) != own:
-        return 0
-    at += len(own)
-    while waiting:
-        each, size = waiting.pop()
-        if at + size > part.written_bytes:
-            return at
-        if size <= MAX_BLOCK_BYTES and _is_leaf(each, part.read(at, size)):
-            at += size
-            continue
-        if each.codec != DAG_PB:
-            return at
-        found = blocks.read(each)
-        own = node(each, found).message.data or b""
-        if part.read(at, len(own)) != own:
-            return at
-        at += len(own)
-        waiting += reversed(parts(each, found))
-    return at
-
-
-def _is_leaf(cid: Cid, data: bytes) -> bool:
-    """Whether `data` is the leaf `cid`: raw, or framed as everybody frames one."""
-    if cid.codec != DAG_PB:
-        return multihash.verify(cid.multihash, data)
-    frames = (Message(kind, data or None, len(data)) for kind in (Kind.FILE, Kind.RAW))
-    return any(multihash.verify(cid.multihash, encode(Node((), encode_message(frame)))) for frame in frames)
 
 
 def _followed(remote: RemotePath) -> RemotePath:

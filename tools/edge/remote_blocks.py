@@ -64,13 +64,14 @@ class RemoteBlocks:
             self._reply.close()
         self._reply = self._stream = self._next = None
 
-    def open(self, span: str | None = None) -> None:
+    def open(self, span: str | None = None, at: Cid | None = None) -> None:
         """Ask for all below the path, or of the file there the bytes of `span` (`FROM:TO`, TO inclusive).
 
+        `at`: instead of the path, something below it; its own block comes first then.
         A gateway without CARs is asked block by block. Raises NotFound, Unreachable, SourceTimeout.
         """
         self.close()
-        url = self._path.car_url(span)
+        url = (self._path if at is None else self._path.of(at)).car_url(span)
         reply = fetch(url, headers=self._headers(_ACCEPT_CAR), limits=_LIMITS)
         if reply.status in _NO_CAR or (reply.status == _OK and not _is_car(reply)):
             reply.close()

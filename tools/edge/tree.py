@@ -81,13 +81,14 @@ def write_tree(cid: Cid, name: str, blocks: Blocks, writer: Writer) -> Walked:
     Raises Forbidden for names that are not safe to write, BadRequest for what is no UnixFS.
     """
     walked = Walked()
-    _visit(cid, name, (), blocks, writer, walked)
+    visit(cid, name, (), blocks, writer, walked)
     return walked
 
 
-def _visit(
+def visit(
     cid: Cid, name: str, above: tuple[str, ...], blocks: Blocks, writer: Writer, walked: Walked
 ) -> None:
+    """As `write_tree`, of what lies below the folders `above`, which `writer` has entered."""
     if len(above) > DEPTH_MAX:
         raise Forbidden(f"more than {DEPTH_MAX} folders inside one another", where="/".join(above)[:200])
     block = blocks.read(cid)
@@ -99,7 +100,7 @@ def _visit(
         walked.folders += 1
         below = (*above, name)
         for link in checked_entries(cid, block, blocks, below):
-            _visit(link.cid, link.name or "", below, blocks, writer, walked)
+            visit(link.cid, link.name or "", below, blocks, writer, walked)
         writer.leave(message)
     elif kind is Kind.SYMLINK:
         assert message is not None
