@@ -277,6 +277,7 @@ def test_completion_offers_commands_and_options() -> None:
     assert offered("p") == {"put", "pin"}
     assert "--no-pin" in offered("put --n")
     assert offered("token ") == {"add", "ls", "revoke"}
+    assert offered("put ph") == offered("add a ph") == offered("dag import ph") == {"ph"}, "as files"
 
 
 @pytest.mark.alone

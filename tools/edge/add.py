@@ -22,13 +22,14 @@ from tools.edge.came_from import came_from
 from tools.edge.invocation import Invocation, command
 from tools.edge.put import opened
 from tools.frame import walk
+from tools.frame.completing import completed_path
 
 # Entries live until their directory is made; looking for cycles every 700 of them costs 3 to 5 % of the CPU
 _GC_EVERY = 50_000
 
 
 @click.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=completed_path)
 @click.option(
     "--profile", "profile_name", type=click.Choice(sorted(PROFILES)), default=UNIXFS_V1_2025.name,
     show_default=True, help="Decides which CIDs the same bytes get.",

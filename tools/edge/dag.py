@@ -20,6 +20,7 @@ from tools.edge.named import ContentPath, Path
 from tools.edge.naming import resolved
 from tools.edge.put import opened
 from tools.frame import walk as paths_walk
+from tools.frame.completing import completed_path
 from tools.frame.output import Progress, human_size
 
 _READ_BYTES: Final = 1 << 20
@@ -37,7 +38,7 @@ def dag() -> None:
 
 
 @dag.command("import")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=completed_path)
 @click.option("--allow-incomplete", is_flag=True, help="Keep DAGs although some of their blocks are missing.")
 @click.option("--no-pin", is_flag=True, help="Keep for the lease time only; gc may take it afterwards.")
 @click.option("--name", metavar="NAME", default="", help="Name of the pins.")

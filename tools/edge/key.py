@@ -15,6 +15,7 @@ from node.keystore import Keystore, generate
 from runtime.errors import Conflict, UsageError
 from tools.edge.invocation import Invocation, command
 from tools.frame import walk
+from tools.frame.completing import completed_path
 
 _KINDS: Final = {"ed25519": KeyKind.ED25519, "rsa": KeyKind.RSA, "secp256k1": KeyKind.SECP256K1}
 _FORMATS: Final = ("pem", "libp2p")
@@ -85,7 +86,7 @@ def rm(invocation: Invocation, names: tuple[str, ...]) -> None:
 
 @key.command("import")
 @click.argument("name", metavar="NAME")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=completed_path)
 @command
 def import_(invocation: Invocation, name: str, file: str) -> None:
     """Take in a key: PEM (PKCS#8) or the libp2p protobuf, as `ipfs key export` writes them; - is stdin.

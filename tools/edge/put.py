@@ -22,6 +22,7 @@ from runtime.errors import EdgeError, UsageError
 from tools.edge.came_from import came_from
 from tools.edge.invocation import Invocation, command
 from tools.frame import walk
+from tools.frame.completing import completed_path
 from tools.frame.output import Output, Progress, human_size
 
 # type "/" subtype and parameters, RFC 9110 §8.3.1; visible ASCII only, as it becomes a header field
@@ -36,7 +37,7 @@ _UNDERWAY_BYTES_MAX: Final = 16 << 20
 
 
 @click.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=completed_path)
 @click.option("--no-pin", is_flag=True, help="Keep for the lease time only; gc may take it afterwards.")
 @click.option("--name", metavar="NAME", default="", help="Name of the pin.")
 @click.option("--content-type", metavar="TYPE", help="Media type to serve it as (default: octet-stream).")

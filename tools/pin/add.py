@@ -8,6 +8,7 @@ from content.unixfs.profile import PROFILES, UNIXFS_V1_2025
 from runtime.clock import SystemClock
 from runtime.errors import UsageError
 from tools.frame import walk
+from tools.frame.completing import completed_path
 from tools.pin.adding import Content, add_content
 from tools.pin.asking import checked_cid, checked_order_words, expiry_s, is_cid, pairs
 from tools.pin.book import Book, Order
@@ -18,7 +19,7 @@ from tools.pin.remote import RemoteBook
 
 
 @click.command()
-@click.argument("things", metavar="CID|PATH...", nargs=-1, required=True)
+@click.argument("things", metavar="CID|PATH...", nargs=-1, required=True, shell_complete=completed_path)
 @click.option("--name", metavar="NAME", default="", help="Name of the pin [default: a file's own].")
 @click.option("--meta", metavar="KEY=VALUE", multiple=True, help="A label; repeat for more.")
 @click.option(

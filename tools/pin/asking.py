@@ -22,6 +22,12 @@ _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
+def _completed_status(_context: click.Context, _parameter: click.Parameter, beginning: str) -> list[str]:
+    """The last of the words between commas."""
+    before, comma, last = beginning.rpartition(",")
+    return [f"{before}{comma}{each}" for each in ANY_STATUS if each.startswith(last)]
+
+
 def filters(function: Callable[P, R]) -> Callable[..., R]:
     """Give a command the filters of the API; its function gets them as `wanted`."""
 
@@ -35,7 +41,11 @@ def filters(function: Callable[P, R]) -> Callable[..., R]:
         help="How --name is compared; i: whatever the case, partial: anywhere in the name.",
     )
     @click.option(
-        "--status", metavar="S[,S]...", multiple=True, help=f"{', '.join(ANY_STATUS)} [default: any]."
+        "--status",
+        metavar="S[,S]...",
+        multiple=True,
+        shell_complete=_completed_status,
+        help=f"{', '.join(ANY_STATUS)} [default: any].",
     )
     @click.option("--meta", metavar="KEY=VALUE", multiple=True, help="With this label; repeat for more.")
     @click.option("--before", metavar="TIME", help="Created before: 2025-01-31, RFC 3339, or 12h (ago).")
@@ -65,7 +75,8 @@ def checked_cid(text: str) -> str:
         Cid.parse(bare)
     except BadRequest as error:
         why = error.message.removeprefix("not a CID: ")
-        raise UsageError(f"not a CID: {why}", where=text[:200], hint=error.hint) from None
+        hint = error.hint or "such as bafybei… or Qm…; `fleek-pin add PATH` prints that of a file"
+        raise UsageError(f"not a CID: {why}", where=text[:200], hint=hint) from None
     return bare
 
 

@@ -14,6 +14,7 @@ from runtime.errors import UsageError
 from tools.frame.output import Output
 from tools.pin.book import Book
 from tools.pin.settings import (
+    FROM_ENVIRONMENT,
     Service,
     Settings,
     checked_endpoint,
@@ -26,7 +27,6 @@ P = ParamSpec("P")
 ENDPOINT_VARIABLE: Final = "FLEEK_PIN_ENDPOINT"
 TOKEN_VARIABLE: Final = "FLEEK_PIN_TOKEN"  # noqa: S105  # its name
 _DATA_VARIABLE: Final = "FLEEK_EDGE_DATA"
-FROM_ENVIRONMENT: Final = "environment"
 
 
 class Invocation:

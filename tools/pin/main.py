@@ -1,6 +1,7 @@
 """The entry of `fleek-pin`: its commands, and the options that every one of them has."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Final, NoReturn
 
 import click
@@ -27,6 +28,12 @@ COMMANDS: Final[Commands] = {
 }
 
 
+def _completed_service(context: click.Context, parameter: click.Parameter, beginning: str) -> list[str]:
+    """By name: only who completes loads it."""
+    found: list[str] = import_module("tools.pin.invocation").completed_service(context, parameter, beginning)
+    return found
+
+
 @click.group(
     cls=CommandTable,
     package="tools.pin",
@@ -34,7 +41,9 @@ COMMANDS: Final[Commands] = {
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
 )
-@click.option("--service", metavar="NAME", help="Pinning service, for every command.")
+@click.option(
+    "--service", metavar="NAME", shell_complete=_completed_service, help="Pinning service, for every command."
+)
 @click.option("--data", type=click.Path(), help="Data folder of a store here, for every command.")
 @click.option("--json", "as_json", is_flag=True, help="JSON output, for every command.")
 @click.version_option(package_name="fleek-edge", prog_name="fleek-pin", message="%(prog)s %(version)s")

@@ -18,6 +18,7 @@ from pinning.pin import Wish
 from runtime.clock import SystemClock
 from runtime.errors import BadRequest, Unreachable, Unverified, UsageError
 from tools.frame import walk
+from tools.frame.completing import completed_path
 from tools.pin.asking import check_origin, filters
 from tools.pin.book import Book, Order, Wanted
 from tools.pin.invocation import Invocation, command
@@ -63,7 +64,7 @@ def export(invocation: Invocation, output: Path | None, wanted: Wanted) -> None:
 
 
 @click.command("import")
-@click.argument("path", metavar="FILE")
+@click.argument("path", metavar="FILE", shell_complete=completed_path)
 @click.option("--signer", metavar="PEERID", help="Refuse what anybody else has signed.")
 @click.option("--missing", "only_missing", is_flag=True, help="Pass over what is pinned under the same name.")
 @click.option("-q", "--quiet", is_flag=True, help="Print request ids only.")

@@ -11,6 +11,7 @@ from blockstore.origin import Origin
 from blockstore.origin_lines import LINE_BYTES_MAX, parsed
 from blockstore.origin_rows import cleaned
 from runtime.errors import BadRequest, NotImplementedHere
+from tools.frame.completing import completed_path
 from tools.pin.invocation import Invocation, command
 from tools.pin.local import opened
 from tools.pin.twice import Twice, Written
@@ -48,7 +49,7 @@ def export(invocation: Invocation, output: Path | None) -> None:
 
 
 @click.command("import")
-@click.argument("path", metavar="FILE")
+@click.argument("path", metavar="FILE", shell_complete=completed_path)
 @command
 def import_(invocation: Invocation, path: str) -> None:
     """Merge origins into a store: nothing known there is lost.

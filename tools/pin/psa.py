@@ -23,7 +23,7 @@ from runtime.errors import (
     Unreachable,
 )
 from tools.frame.refusal import kind_of, words_of
-from tools.pin.settings import Service
+from tools.pin.settings import FROM_ENVIRONMENT, Service
 
 _LIMITS: Final = ClientLimits(connect_s=10.0, idle_s=60.0)
 # A page of 1000 pins has some 600 KB; with 20 origins each and much meta a few MB
@@ -171,8 +171,11 @@ class Psa:
     def _hint(self, kind: type[EdgeError]) -> str:
         name = self.service.name
         if kind is Unauthenticated:
-            have = "the token was not accepted" if self.service.token else "there is no token"
-            return f"{have}: `fleek-pin login {name}` keeps one, or set FLEEK_PIN_TOKEN"
+            if name == FROM_ENVIRONMENT:
+                return "set FLEEK_PIN_TOKEN to a token of this service"
+            if self.service.token:
+                return f"`fleek-pin login {name}` keeps another; $FLEEK_PIN_TOKEN, where it is set, wins"
+            return f"there is no token: `fleek-pin login {name}` keeps one, or set FLEEK_PIN_TOKEN"
         if kind is NotFound and not self.base.endswith("/pinning/v1"):
             return "if nothing is found here at all: the endpoint of a Fleek Edge node ends in /pinning/v1"
         return "it may work later" if kind(" ").outcome.may_retry else ""

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from runtime.errors import EdgeError, Forbidden, NotFound, UsageError
 from tools.frame.walk import translated
 
+FROM_ENVIRONMENT: Final = "environment"  # name of the service at $FLEEK_PIN_ENDPOINT
 _FILE_BYTES_MAX: Final = 1 << 20
 _TOKEN_CHARS_MAX: Final = 4096  # JWTs of some services have a thousand
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -102,14 +102,21 @@ def test_completion_offers_commands_options_and_services(pin: Pin, home: Path) -
             "COMP_CWORD": str(len(words.split(" "))),
         }
         done = subprocess.run(COMMAND, cwd=HOUSE, env=environ, capture_output=True, text=True, check=True)
+        kinds.update(line.partition(",")[0] for line in done.stdout.splitlines())
         return {line.partition(",")[2] for line in done.stdout.splitlines()}
 
+    kinds = set[str]()
+    for words in ("add ph", "add a ph", "import ph", "origins import ph", "export -o ph"):
+        assert offered(words) == {"ph"}
+        assert kinds == {"file"}, "the shell completes it"
     assert offered("st") == {"status"}
     assert "--match" in offered("ls --ma")
     assert offered("ls --match ip") == {"ipartial"}
     assert offered("service ") == {"add", "ls", "rm", "use"}
     assert offered("ls --service m") == {"mine"}
     assert offered("login ") == {"mine"}
+    assert offered("--service m") == {"mine"}
+    assert offered("ls --status queued,pinn") == {"queued,pinning", "queued,pinned"}
     assert offered("origins ") == {"show", "export", "import"}
     assert offered("origins export --out") == {"--output"}
 

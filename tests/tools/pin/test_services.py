@@ -223,6 +223,19 @@ def test_a_dead_service_is_told_beside_those_that_answer(pin: Pin, conduct: Cond
         assert rows[1]["pins"]["pinned"] == 0
 
 
+def test_a_token_that_is_refused_has_a_hint_that_fits_where_it_came_from(
+    pin: Pin, conduct: Conduct, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(conduct) as endpoint:
+        pin("service", "add", "mine", endpoint)
+        assert "there is no token" in pin("ls", "--json").error["hint"]
+        pin("login", "mine", "--no-check", stdin=b"wrong")
+        refused = pin("ls", "--json")
+        assert (refused.code, "login mine` keeps another" in refused.error["hint"]) == (5, True)
+        monkeypatch.setenv("FLEEK_PIN_ENDPOINT", endpoint)
+        assert "login" not in pin("ls", "--json").error["hint"]
+
+
 def test_a_token_of_the_environment_is_not_sent_to_every_service(
     pin: Pin, conduct: Conduct, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
