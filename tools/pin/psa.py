@@ -172,7 +172,8 @@ class Psa:
         name = self.service.name
         if kind is Unauthenticated:
             if name == FROM_ENVIRONMENT:
-                return "set FLEEK_PIN_TOKEN to a token of this service"
+                have = "the token was not accepted" if self.service.token else "there is no token"
+                return f"{have}: set FLEEK_PIN_TOKEN to one of this service"
             if self.service.token:
                 return f"`fleek-pin login {name}` keeps another; $FLEEK_PIN_TOKEN, where it is set, wins"
             return f"there is no token: `fleek-pin login {name}` keeps one, or set FLEEK_PIN_TOKEN"
