@@ -130,6 +130,15 @@ class Dag:
                 return found.blob
         return None
 
+    def was_file(self, cid: Cid) -> bool:
+        """Whether it is on record that `cid` was a whole file here, evicted and damaged ones too."""
+        with self._backing.index.reading() as txn:
+            if self.rows.file(txn, cid.multihash) is not None:
+                return True
+            row = self.rows.block(txn, cid.multihash) if cid.codec == RAW else None
+            blob = None if row is None else self._backing.catalog.blob(txn, row.blob)
+            return row is not None and blob is not None and row.length == blob.size_bytes
+
     def whole_file(self, cid: Cid) -> Blob | None:
         """As `file`; None also where some of it is in quarantine."""
         try:

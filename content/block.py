@@ -53,12 +53,13 @@ class Block:
 class BlockMissing(NotFound):
     """A block that is not here; `cid` says which, so that it can be fetched.
 
-    `entity`: whether the whole of a directory or the beginning of a file is wanted behind the block.
+    `entity`: whether the whole of a directory or the beginning of a file is wanted behind the block;
+    `whole`: whether all of the file is, before anything can be said of it.
     """
 
-    def __init__(self, cid: Cid, *, hint: str = "", entity: bool = False) -> None:
+    def __init__(self, cid: Cid, *, hint: str = "", entity: bool = False, whole: bool = False) -> None:
         super().__init__("a block is not here", where=cid.text(), hint=hint)
-        self.cid, self.entity = cid, entity
+        self.cid, self.entity, self.whole = cid, entity, whole
         self.root: Cid | None = None  # what it was asked for below of, where that is known
 
 

@@ -41,7 +41,7 @@ from gateway.content_hit import ContentHit, content_hit
 from gateway.formats import AS_IT_IS, by_accept
 from gateway.hosts import Site, split_host
 from gateway.landing import landing_answer
-from gateway.mended import blob_span, mended_proof
+from gateway.mended import blob_again, blob_span, mended_proof
 from gateway.mutable import NameUnknown
 from gateway.ports import Fetcher
 from gateway.proof_answer import answer_proof, parse_query
@@ -242,7 +242,7 @@ class Gateway:
         if wanted is None:
             lent = None if fetcher is None else partial(self._lent, root)
             return answer_blob(blob, request, self._cache_control, account, lent)
-        mended = partial(mended_proof, self._store, fetcher)
+        mended = mended_proof(partial(self._store.blob, root), blob_again(fetcher, root))
         return answer_proof(blob, wanted, request, self._cache_control, account, mended)
 
     async def handle(self, request: Request, body: BodyReader) -> Answer:
@@ -311,7 +311,8 @@ class Gateway:
 
     async def _fetch_block(self, fetcher: Fetcher, missing: BlockMissing) -> None:
         try:
-            await (fetcher.entity if missing.entity else fetcher.block)(missing.cid, missing.root)
+            fetch = fetcher.file if missing.whole else fetcher.entity if missing.entity else fetcher.block
+            await fetch(missing.cid, missing.root)
         except EdgeError as error:
             found = self._content.dag.slice(missing.cid)
             if found is not None and found.is_damaged:

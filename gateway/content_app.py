@@ -189,7 +189,8 @@ class ContentApp:
             return self._formed(asked, target, reading)
         except BlockMissing as missing:
             # the path has been walked: what is missing now belongs to what is shown
-            raise BlockMissing(missing.cid, entity=asked.asked.form is not Format.RAW) from None
+            entity = asked.asked.form is not Format.RAW
+            raise BlockMissing(missing.cid, entity=entity, whole=missing.whole) from None
 
     def _root(self, asked: ContentRequest) -> tuple[Cid, tuple[str, ...], float | None]:
         if asked.namespace == "ipfs":

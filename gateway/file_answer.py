@@ -1,8 +1,11 @@
 """A UnixFS file or symlink as an answer, and the proofs of a file that is whole here."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from blockstore import Blob
 from content.block import BlockMissing
 from content.cid import Cid
 from content.unixfs.file import leaves, node, size_of
@@ -11,6 +14,7 @@ from gateway.content_fields import blake3_fields, cache_control, content_fields,
 from gateway.content_request import ContentRequest, Reading, Target
 from gateway.file_body import check_first, file_items
 from gateway.media_type import SNIFF_BYTES, UNKNOWN, by_beginning, by_name
+from gateway.mended import mended_proof
 from gateway.proof_answer import answer_proof, parse_query
 from gateway.representation import Fields, Representation, answer
 from net.answer import Answer
@@ -89,9 +93,13 @@ def symlink_answer(asked: ContentRequest, target: Target, reading: Reading, cid:
 
 
 def proof_of_file(asked: ContentRequest, target: Target, reading: Reading) -> Answer:
-    """A BLAKE3 proof form of the file. Raises NotAcceptable where it is not whole here."""
+    """A BLAKE3 proof form of the file. Raises NotAcceptable where it was never whole here; BlockMissing where
+    it has to be brought back first: the proof begins with what is known of all of it.
+    """
     cid = target.resolved.terminal
     blob = reading.file(cid)
+    if blob is None and reading.fetcher is not None and not cid.is_identity and reading.dag.was_file(cid):
+        raise BlockMissing(cid, whole=True)
     if blob is None and cid.is_identity:
         raise NotAcceptable("the CID holds the bytes of this file itself: there is nothing to prove")
     if blob is None:
@@ -106,9 +114,22 @@ def proof_of_file(asked: ContentRequest, target: Target, reading: Reading) -> An
     )
     wanted = parse_query(query)
     assert wanted is not None, "the form was recognised before"
-    shown = answer_proof(blob, wanted, asked.request, cache_control(target), asked.account)
+    mended = mended_proof(partial(_whole, cid, reading), _again(cid, reading))
+    shown = answer_proof(blob, wanted, asked.request, cache_control(target), asked.account, mended)
     shown.fields += blake3_fields(blob.root)
     return shown
+
+
+def _whole(cid: Cid, reading: Reading) -> Blob:
+    blob = reading.file(cid)
+    if blob is None:
+        raise BlockMissing(cid, whole=True)
+    return blob
+
+
+def _again(cid: Cid, reading: Reading) -> Callable[[], Awaitable[None]] | None:
+    fetcher = reading.fetcher
+    return None if fetcher is None else partial(fetcher.file, cid, reading.root)
 
 
 def _sniffed(asked: ContentRequest, cid: Cid, reading: Reading, size: int) -> str:

@@ -15,6 +15,7 @@ from content.cid import Cid
 from content.unixfs.file import leaves
 from gateway.content_request import Reading
 from gateway.ports import Blobs, Fetcher
+from gateway.proof_answer import Mended
 from gateway.span import BlobSpan, LendingBlob
 from net.answer import NO_LIMIT, Pause, Piece, Use, UseFile, Wait
 from runtime.errors import BlobDamaged, EdgeError, NotFound, StoreFull
@@ -139,8 +140,18 @@ def blob_span(store: Blobs, fetcher: Fetcher | None, root: bytes, span: tuple[in
     return MendedSpan(piece, lambda at: BlobSpan(store.blob(root), start + at, stop), mend)
 
 
-def mended_proof(
-    store: Blobs, fetcher: Fetcher | None, blob: Blob, pieces: Callable[[Blob], Iterator[bytes]]
+def mended_proof(find: Callable[[], Blob], again: Callable[[], Awaitable[None]] | None) -> Mended:
+    """What makes the body of a proof that mends itself. `find`: the blob as it is now, raises NotFound;
+    `again`: brings it back, None where nobody does.
+    """
+    return partial(_mended_proof, find, again)
+
+
+def _mended_proof(
+    find: Callable[[], Blob],
+    again: Callable[[], Awaitable[None]] | None,
+    blob: Blob,
+    pieces: Callable[[Blob], Iterator[bytes]],
 ) -> Iterator[bytes | Pause]:
     """The bytes of a proof as they are encoded. Where that fails the blob is brought back, and the proof,
     which is the same whenever it is made, goes on where it was.
@@ -154,10 +165,15 @@ def mended_proof(
             return
         except (BlobDamaged, NotFound):
             tries += 1
-            if fetcher is None or tries > _TRIES_MAX:
+            if again is None or tries > _TRIES_MAX:
                 raise
-        yield Pause(partial(_blob_again, fetcher, blob.root))
-        blob = store.blob(blob.root)
+        yield Pause(again)
+        blob = find()
+
+
+def blob_again(fetcher: Fetcher | None, root: bytes) -> Callable[[], Awaitable[None]] | None:
+    """What brings a blob back by its hash; None where nobody does."""
+    return None if fetcher is None else partial(_blob_again, fetcher, root)
 
 
 async def _blob_again(fetcher: Fetcher, root: bytes) -> None:

@@ -31,6 +31,10 @@ class DagStore(Protocol):
         """The blob that is the whole file."""
         ...
 
+    def was_file(self, cid: Cid) -> bool:
+        """Whether it is on record that this was a whole file here."""
+        ...
+
     def whole_file(self, cid: Cid) -> Blob | None:
         """As `file`; None also where some of it is known to be damaged."""
         ...
@@ -84,6 +88,10 @@ class Fetcher(Protocol):
 
     def knows_blob(self, root: bytes) -> bool:
         """Whether a blob came from somewhere it may be had from again."""
+        ...
+
+    async def file(self, cid: Cid, root: Cid | None = None) -> None:
+        """Return when a file is here as one blob. Raises as `block`."""
         ...
 
     async def span(self, cid: Cid, start: int, stop: int, root: Cid | None = None) -> None:

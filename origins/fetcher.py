@@ -20,13 +20,15 @@ from typing import Final
 from blockstore import Store
 from content import cid as codecs
 from content import multihash
+from content.block import BlockMissing
 from content.cid import Cid
+from content.unixfs.file import size_of
 from net.outbound import Outbounds
 from origins.arrivals import Arrivals
 from origins.byte_stream import ByteStreams
 from origins.came import Came
 from origins.dag_fetch import DagFetch
-from origins.file_windows import FileWindows, rejoin
+from origins.file_windows import FileWindows, first_missing, rejoin
 from origins.fills import Fills, OneFetch
 from origins.looking import Attempt, Looking
 from origins.meter import OriginMeter
@@ -47,6 +49,8 @@ _ENTITY_BYTES_MAX: Final = 64 << 20
 _BEGINNING: Final = "&entity-bytes=0:262143"
 # Whole files and DAGs from where they came: each a stream and a thread
 _REFETCHES_MAX: Final = 4
+# What was brought back and is damaged again is a disk that fails
+_TRIES: Final = 3
 
 
 class Fetcher:
@@ -150,6 +154,23 @@ class Fetcher:
         except (NotFound, Unreachable, SourceTimeout) as error:
             await self._back(cid, root, error)
             await self._files.span(cid, start, stop, also)
+
+    async def file(self, cid: Cid, root: Cid | None = None) -> None:
+        """Return when a file is here as one blob, see `FileWindows.whole`. Raises as `span`, `block`."""
+        for left in reversed(
+            range(_TRIES)
+        ):  # reading finds what else is damaged, and it is missing from then on
+            await self.settle()
+            await self.block(cid, root)
+            try:
+                size = size_of(cid, self._dag.read_sound(cid))
+                while (missing := await step(first_missing, self._dag, cid, 0, size)) is not None:
+                    await self.span(cid, missing[1], size, root)
+                await self._files.whole(cid)
+                return
+            except BlockMissing:
+                if not left:
+                    raise
 
     def passed(self, cid: Cid, start: int, end: int, stop: int, root: Cid | None = None) -> None:
         """A reader takes bytes [start, end) of a file on its way to `stop`: fetch on ahead of it."""

@@ -11,21 +11,21 @@ reader leaves, nothing is asked for beyond the windows under way.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from blockstore.dag import Dag
 from blockstore.importing import flatten, flatten_woken
 from content.block import MAX_BLOCK_BYTES, BlockMissing
 from content.cid import DAG_PB, Cid
-from content.unixfs.file import blocks, leaves, size_of
+from content.unixfs.file import MAX_FILE_BYTES, blocks, leaves, size_of
 from origins.arrivals import Arrivals
 from origins.fills import OneFetch
 from origins.looking import Looking
 from origins.sources import Sources
 from origins.steps import step
 from origins.trustless import Gain, NoCars, Trustless
-from runtime.errors import EdgeError, TooManyRequests, Unreachable
+from runtime.errors import EdgeError, NotFound, TooManyRequests, Unreachable
 
 log = logging.getLogger("fleek.origins")
 
@@ -137,7 +137,27 @@ class FileWindows:
             if first_missing(self._dag, cid, 0, stop) is None:  # copies nothing for a file with holes
                 flatten(self._dag, cid)
 
-        await self._once.start(
+        await self._once_whole(cid, join)
+
+    async def whole(self, cid: Cid) -> None:
+        """Make one blob of a file whose blocks are all here.
+
+        Raises BlockMissing where one is damaged, NotFound where the file stays blocks.
+        """
+
+        def join() -> None:
+            flatten(self._dag, cid)
+
+        await asyncio.shield(self._once_whole(cid, join))
+        if self._dag.whole_file(cid) is None:
+            await step(self._dag.settle)
+            lacking = first_missing(self._dag, cid, 0, MAX_FILE_BYTES)
+            if lacking is not None:
+                raise BlockMissing(lacking[0])
+            raise NotFound("the file is kept in blocks, not as one blob", where=cid.text())
+
+    def _once_whole(self, cid: Cid, join: Callable[[], None]) -> "asyncio.Task[None]":
+        return self._once.start(
             cid.multihash + b" whole",
             lambda: self._dag.whole_file(cid) is not None,
             lambda: step(join),

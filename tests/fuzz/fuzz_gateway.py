@@ -114,6 +114,9 @@ class Site:
         """Nothing is a blob here."""
         return None
 
+    def was_file(self, cid: Cid) -> bool:
+        return self.file(cid) is not None
+
     def whole_file(self, cid: Cid) -> Blob | None:
         """Nothing is a blob here."""
         return None

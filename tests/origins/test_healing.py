@@ -238,6 +238,23 @@ def test_other_forms_heal_as_well(world: World) -> None:
         assert blocks
 
 
+@pytest.mark.parametrize("form", ["bao", "bao-chunk&entity-bytes=300000:500000", "bao-outboard"])
+@pytest.mark.parametrize("how", DAMAGES)
+def test_proofs_of_what_was_lost_are_whole_and_heal(world: World, how: str, form: str) -> None:
+    keys = [(kind, size) for kind in ("url", "gateway") for size in SIZES]
+    with world.node() as node:
+        paths = [f"/ipfs/{DAGS[key][0]}?format={form}" for key in keys]
+        paths += [f"/blake3/{world.roots[kind].hex()}?format={form}" for kind in BLOBS]
+        before = {path: node.get(path) for path in paths}
+        for _ in range(1 if how == "flipped" else 2):
+            DAMAGES[how](world.data)
+            for path, was in before.items():
+                reply = node.get(path)
+                assert (was.status, reply.status, reply.body == was.body) == (200, 200, True), path
+        for key in keys:
+            assert node.get(f"/ipfs/{DAGS[key][0]}").body == CONTENTS[key]
+
+
 def test_offline_nobody_is_dialled_and_damage_is_told(world: World) -> None:
     flip_in_all(world.data)
     with Store.open(world.data) as store:
