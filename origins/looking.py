@@ -70,9 +70,13 @@ class Looking:
                     without.add(source)  # is not asked in the next round
                     raise
 
-            race = Race(self._sources.of(cid, without, also), one, gain.count, hedge_s)
+            candidates = self._sources.of(cid, without, also)
+            race = Race(candidates, one, gain.count, hedge_s)
             try:
-                await race.run(self._limit_s)
+                try:
+                    await race.run(self._limit_s)
+                finally:
+                    candidates.over()
                 return
             except SourceTimeout as slow:
                 raise SourceTimeout(slow.message, where=cid.text()) from None

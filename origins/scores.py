@@ -22,7 +22,9 @@ class _Score:
     rests_until_s: float = 0.0
     banned_until_s: float = 0.0
     failures: int = 0  # in a row
+    is_new: bool = True  # neither gave nor failed anything yet
     open: int = 0
+    chosen: int = 0
     gives_cars: bool = True
 
     def may_be_asked(self, now_s: float) -> bool:
@@ -36,10 +38,21 @@ class Scores:
         self._scores: dict[str, _Score] = {}
 
     def order(self, sources: list[str], now_s: float) -> list[str]:
-        """`sources` without those that rest, the one that will answer soonest first; each once."""
+        """`sources` without those that rest, the one that will answer soonest first; each once.
+
+        A new one is taken for as good as the best that is known, or it would never be tried while that
+        one is fast; of two that are equal the known one comes first.
+        """
         known = dict.fromkeys(sources)
         willing = [each for each in known if self._of(each).may_be_asked(now_s)]
-        return sorted(willing, key=lambda each: self._of(each).cost_s * (1 + self._of(each).open))
+        best_s = min((self._of(each).cost_s for each in willing), default=0.0)
+
+        def cost(source: str) -> tuple[float, bool]:
+            score = self._of(source)
+            busy = 1 + max(score.open, score.chosen)
+            return (best_s if score.is_new else score.cost_s) * busy, score.is_new
+
+        return sorted(willing, key=cost)
 
     def rest_s(self, sources: list[str], now_s: float) -> float | None:
         """Seconds until the first of those that failed may be asked again; None when none rests."""
@@ -54,6 +67,10 @@ class Scores:
         """It answered a request for a CAR with something else, or with far more."""
         self._of(source).gives_cars = False
 
+    def chosen(self, source: str, by: int = 1) -> None:
+        """A search settled on it, though its request may begin later; with `by` -1 that search is over."""
+        self._of(source).chosen = max(0, self._of(source).chosen + by)
+
     def asked(self, source: str) -> None:
         """A request to it began."""
         self._of(source).open += 1
@@ -66,14 +83,14 @@ class Scores:
     def answered(self, source: str, took_s: float, size_bytes: int = 0) -> None:
         """It gave what was asked."""
         score = self._of(source)
-        score.failures = 0
+        score.failures, score.is_new = 0, False
         score.cost_s += _SMOOTH * (took_s / max(1.0, size_bytes / _UNIT_BYTES) - score.cost_s)
 
     def failed(self, source: str, now_s: float, rest_s: float | None = None) -> float:
         """It did not answer, or broke off; `rest_s` as it wished. Returns how long it is left alone."""
         score = self._of(source)
         wait_s = min(_REST_MAX_S, _REST_S * 2 ** min(score.failures, 16)) if rest_s is None else rest_s
-        score.failures += 1
+        score.failures, score.is_new = score.failures + 1, False
         score.cost_s += _SMOOTH * (_FAILED_S - score.cost_s)
         score.rests_until_s = max(score.rests_until_s, now_s + wait_s)
         return wait_s

@@ -154,6 +154,7 @@ class CidSources:
     def __init__(self, sources: Sources, cid: Cid, without: Collection[str], also: Sequence[str]) -> None:
         self._sources, self._cid, self._also = sources, cid, also
         self._asked: set[str] = set(without)
+        self._chosen: list[str] = []
         self._named: list[str] | None = None
 
     async def next(self) -> str | None:
@@ -165,7 +166,14 @@ class CidSources:
             found = self._best(self._named)
         if found is not None:
             self._asked.add(found)
+            self._chosen.append(found)
+            self._sources.scores.chosen(found)
         return found
+
+    def over(self) -> None:
+        """The search has ended: those it settled on are as free as they were."""
+        while self._chosen:
+            self._sources.scores.chosen(self._chosen.pop(), -1)
 
     def _best(self, sources: list[str]) -> str | None:
         return next((each for each in self._sources.order(sources) if each not in self._asked), None)

@@ -277,3 +277,23 @@ def test_sources_are_ordered_by_how_they_did() -> None:
     scores.lied("liar", 0.0)
     assert scores.order(["slow", "liar", "fast", "new"], 1.0) == ["fast", "new", "slow"]
     assert "liar" in scores.order(["liar"], 1000.0)
+
+
+def test_a_new_source_is_tried_beside_one_that_is_fast_and_busy() -> None:
+    scores = Scores()
+    for _ in range(30):
+        scores.answered("fast", 0.001)
+    assert scores.order(["new", "fast"], 0.0) == ["fast", "new"]
+    scores.asked("fast")
+    assert scores.order(["new", "fast"], 0.0) == ["new", "fast"]
+    scores.asked("new")
+    scores.asked("new")
+    assert scores.order(["new", "fast"], 0.0) == ["fast", "new"]
+    scores.ended("new")
+    scores.ended("new")
+    scores.chosen("new", 2)
+    assert scores.order(["new", "fast"], 0.0) == ["fast", "new"]
+    scores.chosen("new", -2)
+    assert scores.order(["new", "fast"], 0.0) == ["new", "fast"]
+    scores.answered("new", 2.0)
+    assert scores.order(["new", "fast"], 0.0) == ["fast", "new"]

@@ -26,6 +26,9 @@ class Some:
     async def next(self) -> str | None:
         return self._names.pop(0) if self._names else None
 
+    def over(self) -> None:
+        """Nobody counts."""
+
 
 class RestsEnd:
     """One source that fails and rests, whose rest ends just when nobody looks."""
