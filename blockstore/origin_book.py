@@ -14,6 +14,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final, TypeVar
 
 from blockstore import origin_lines, origin_rows
@@ -79,12 +80,15 @@ class OriginBook:
 
     def all(self, after: bytes = b"", account: str | None = None) -> Iterator[tuple[bytes, Origin]]:
         """(name, origin) in the order of names, of those above `after`; no snapshot between pages."""
+        return chain.from_iterable(self.pages(after, account))
+
+    def pages(self, after: bytes = b"", account: str | None = None) -> Iterator[list[tuple[bytes, Origin]]]:
+        """`all` in steps of so many rows, 1 ms each; of one account there may be none in a page."""
         key = after + b"\xff" * (origin_rows.MARK_BYTES + 1) if after else b""
         while page := self._page(key):
-            for key, value in page:
-                found = _readable(key, value)
-                if found is not None and account in (None, found.account):
-                    yield origin_rows.name_of(key), found
+            key = page[-1][0]
+            readable = ((origin_rows.name_of(at), _readable(at, value)) for at, value in page)
+            yield [(at, row) for at, row in readable if row is not None and account in (None, row.account)]
 
     def export(self, account: str | None = None) -> Iterator[bytes]:
         """Everything, a line of JSON an origin; `merge` takes what `origin_lines.parsed` reads."""

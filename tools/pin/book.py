@@ -81,6 +81,13 @@ class Book(Protocol):
         """Where content came from, best first. Raises NotImplementedHere where nobody keeps that."""
         ...
 
+    def every_origin(self) -> Iterator[bytes]:
+        """All that the caller may know of where content came from: lines of `blockstore.origin_lines`.
+
+        Remote ones come in any pieces, not looked at. Raises NotImplementedHere as above.
+        """
+        ...
+
     def proof(self, cid: str, nonce: bytes, samples: int) -> Iterator[bytes]:
         """The answer to a challenge about what is pinned (docs/formats/proof.md).
 

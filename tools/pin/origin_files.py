@@ -8,9 +8,9 @@ from typing import Final
 import click
 
 from blockstore.origin import Origin
-from blockstore.origin_lines import LINE_BYTES_MAX, parsed
+from blockstore.origin_lines import LINE_BYTES_MAX, line, parsed
 from blockstore.origin_rows import cleaned
-from runtime.errors import BadRequest, NotImplementedHere
+from runtime.errors import BadRequest, NotImplementedHere, Unreachable
 from tools.frame.completing import completed_path
 from tools.pin.invocation import Invocation, command
 from tools.pin.local import opened
@@ -28,21 +28,23 @@ _ELSEWHERE: Final = (
 )
 @command
 def export(invocation: Invocation, output: Path | None) -> None:
-    """Write every origin of a store, as lines that `import` reads.
+    """Write every origin that is known, as lines that `import` reads.
 
-    JSON, an origin a line, of every account, in the order of content; no secret is in them, as none is kept.
-    A node may run on the folder meanwhile. FILE appears when all of it is written.
+    JSON, an origin a line, in the order of content: of a service those that your account named or sent, with
+    --data those of every account, whether a node runs or not. No secret is in them, as none is kept. FILE
+    appears when all of it is written.
 
     \b
     Example:
+      fleek-pin origins export > mine.ndjson
       fleek-pin origins export --data /srv/edge -o origins.ndjson
       fleek-pin origins export --data /srv/edge | jq -r 'select(.kind == "http") | .address'
     """
-    _check_here(invocation)
     count = 0
-    with opened(invocation.data) as book, Written(output) as file:
-        for line in book.store.origins.export():
-            file.write(line)
+    with invocation.book() as book, Written(output) as file:
+        told = book.every_origin()
+        for text in told if invocation.service() is None else _told(told, book.where):
+            file.write(text)
             count += 1
     if output is not None:
         invocation.out.record({"path": str(output), "origins": count}, f"{count} origins in {output}")
@@ -64,7 +66,11 @@ def import_(invocation: Invocation, path: str) -> None:
       fleek-pin origins import origins.ndjson --data /srv/other
       fleek-pin origins export --data /srv/edge | fleek-pin origins import - --data /srv/other
     """
-    _check_here(invocation)
+    service = invocation.service()
+    if service is not None:
+        raise NotImplementedHere(
+            "origins are imported into a store of this machine", where=service.endpoint, hint=_ELSEWHERE
+        )
     with ExitStack() as stack:
         file = Twice(path, stack)
         for _ in rows(file.first(), path):
@@ -78,20 +84,24 @@ def import_(invocation: Invocation, path: str) -> None:
     )
 
 
-def _check_here(invocation: Invocation) -> None:
-    service = invocation.service()
-    if service is not None:
-        why = "origins are exported from and imported into a store of this machine"
-        raise NotImplementedHere(why, where=service.endpoint, hint=_ELSEWHERE)
+def _told(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
+    """Lines of a service, looked at before they are sent on. Raises Unreachable: one is no origin."""
+    try:
+        for row in rows(pieces, where):
+            yield line(*row)
+    except BadRequest as error:
+        raise Unreachable(
+            f"the service sent an origin that is none: {error.message}", where=error.where
+        ) from None
 
 
 def rows(pieces: Iterable[bytes], path: str) -> Iterator[Row]:
     """The origins of a file; lines without anything are passed over. Raises BadRequest, naming the line."""
-    for number, line in enumerate(_lines(pieces), 1):
-        if not line.strip():
+    for number, text in enumerate(_lines(pieces), 1):
+        if not text.strip():
             continue
         try:
-            name, origin = parsed(line)
+            name, origin = parsed(text)
             row = name, cleaned(origin)
         except BadRequest as error:
             error.where = f"{path}, line {number}" + (f": {error.where}" if error.where else "")

@@ -12,7 +12,7 @@ from tools.pin.invocation import Invocation, command
 
 _COMMANDS: Final[Commands] = {
     "show": ("origins", "Show where content came from; the word may be left out."),
-    "export": ("origin_files", "Write every origin of a store, as lines that `import` reads."),
+    "export": ("origin_files", "Write every origin that is known, as lines that `import` reads."),
     "import": ("origin_files", "Merge origins into a store: nothing known there is lost."),
 }
 

@@ -95,6 +95,11 @@ class RemoteBook:
             raise self._strange()
         yield from rows
 
+    def every_origin(self) -> Iterator[bytes]:
+        """Those of the account, as the node sends them."""
+        self._check_fleek("keeps no record of origins")
+        yield from self.psa.stream("/x/origins")
+
     def size(self, cid: str) -> dict[str, Any]:
         """What the node knows of a DAG's size."""
         found = self._extension(f"/x/size/{quote(cid, safe='')}", "does not tell sizes")

@@ -281,3 +281,25 @@ def test_secrets_of_origins_are_shown_nowhere(
         body = node.get(f"/pinning/v1/{path}", authorization).body
         assert b"https://s3.example/y" in body
         assert secret.encode() not in body
+
+
+def test_an_account_exports_its_own_origins_and_no_others(
+    node: Node, account: str, pin: Pin, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cid = pin("add", tree, "--json").records[0]["cid"]
+    pin("add", ELSEWHERE, "--origin", "https://mine.example/x")
+    others = token(node.data, f"{account}o", "pin")
+    with monkeypatch.context() as other:
+        other.setenv("FLEEK_PIN_TOKEN", others)
+        pin("add", ELSEWHERE, "--origin", "https://others.example/x")
+    file = tmp_path / "mine.ndjson"
+    assert pin("origins", "export", "-o", file, "--json").records[0]["origins"] == 2
+    assert pin("origins", "export").out == file.read_bytes()
+    assert b"others.example" not in file.read_bytes()
+    rows = pin("origins", "export", "--json").records
+    assert {row["account"] for row in rows} == {account}
+    taken = pin("origins", "import", file, "--data", tmp_path / "own", "--json").records[0]
+    assert taken == {"added": 2, "known": 0, "refused": 0}
+    assert pin("origins", cid, "--data", tmp_path / "own", "--json").records[0]["kind"] == "upload"
+    monkeypatch.setenv("FLEEK_PIN_TOKEN", "flk_0_0")
+    assert pin("origins", "export", "--json").code == 5
