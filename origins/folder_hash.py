@@ -20,7 +20,7 @@ from origins.disk import DEPTH_MAX, Spot, pieces
 from runtime.errors import TooLarge, Unverified
 
 # Of the directories of one folder, which are held until its root is known: some four million entries
-_BLOCKS_BYTES_MAX: Final = 256 << 20
+BLOCKS_BYTES_MAX: Final = 256 << 20
 
 Parts = tuple[str, ...]
 Hashed = Generator[None, None, Entry]
@@ -101,8 +101,8 @@ class FolderHash:
 
     def _hold(self, block: Block) -> None:
         self._blocks_bytes += len(block.data)
-        if self._blocks_bytes > _BLOCKS_BYTES_MAX:
-            raise TooLarge(f"a folder whose directories have more than {_BLOCKS_BYTES_MAX >> 20} MiB")
+        if self._blocks_bytes > BLOCKS_BYTES_MAX:
+            raise TooLarge(f"a folder whose directories have more than {BLOCKS_BYTES_MAX >> 20} MiB")
         self.blocks.append(block)
 
 

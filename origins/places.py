@@ -29,11 +29,12 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Fit:
     """How bytes fitted their name: the profile on record for them (empty: none needed), and how many there
-    are (None: what is on record holds).
+    are (None: what is on record holds). `sub_path`: where in what is there it lies.
     """
 
     profile: str = ""
     size_bytes: int | None = None
+    sub_path: str = ""
 
 
 def place_named(address: str, account: str) -> Place:

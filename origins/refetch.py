@@ -285,7 +285,12 @@ class Refetch:
         self._said.gave(place.address, name)
         self._store.origins.succeeded(name, origin.address, now_s)
         size_bytes = origin.size_bytes if fit.size_bytes is None else fit.size_bytes
-        known = replace(origin, profile=fit.profile or origin.profile, size_bytes=size_bytes)
+        known = replace(
+            origin,
+            profile=fit.profile or origin.profile,
+            sub_path=fit.sub_path or origin.sub_path,
+            size_bytes=size_bytes,
+        )
         if known != origin and origin.added_s:
             self._store.origins.note_soon(name, known)
         return None

@@ -1,6 +1,7 @@
 """Blocking steps of work beside an event loop that are never left half done."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Generator
 from typing import Final, ParamSpec, TypeVar
 
@@ -18,14 +19,19 @@ async def step(work: Callable[_Given, _Result], *given: _Given.args, **named: _G
     return await settled(asyncio.ensure_future(asyncio.to_thread(work, *given, **named)))
 
 
-async def settled(work: "asyncio.Future[_Result]") -> _Result:
-    """What work in a thread comes to. A cancellation meanwhile is raised when it has ended."""
+async def settled(work: "asyncio.Future[_Result]", stop: threading.Event | None = None) -> _Result:
+    """What work in a thread comes to. A cancellation meanwhile is raised when it has ended.
+
+    `stop`: set then, for work that looks at it.
+    """
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:
             await asyncio.wait((work,))
         except asyncio.CancelledError as error:
             cancelled = error
+            if stop is not None:
+                stop.set()
     if cancelled is not None:
         work.exception()
         raise cancelled

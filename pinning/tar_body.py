@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Final, cast
 from blockstore import Store
 from blockstore.adding.adding import Adding
 from blockstore.adding.reading import Keep
-from blockstore.adding.tar import add_tar
+from blockstore.adding.tar import add_tar, begins_as_tar
 from content.cid import Cid
 from content.unixfs.profile import PROFILES, UNIXFS_V1_2025, Profile
 from net.app import BodyReader
@@ -64,10 +64,8 @@ def profile_of(name: str | None) -> Profile:
 
 def check_magic(first: bytes) -> None:
     """Refuse what cannot be a TAR by its first MAGIC_BYTES (fewer: it is too short). Raises BadRequest."""
-    try:
-        tarfile.TarInfo.frombuf(first[:MAGIC_BYTES], "utf-8", "surrogateescape")
-    except (tarfile.TarError, ValueError, OverflowError):
-        raise BadRequest("this is no TAR", where=f"it begins {first[:8].hex()}", hint=_HINT) from None
+    if not begins_as_tar(first):
+        raise BadRequest("this is no TAR", where=f"it begins {first[:8].hex()}", hint=_HINT)
 
 
 class _Counted:

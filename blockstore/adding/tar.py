@@ -8,18 +8,17 @@ with a note.
 """
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import BinaryIO, Final, Literal, TypeVar
+from typing import BinaryIO, Final, Literal, Protocol, TypeVar
 
-from blockstore.adding.adding import Adding
-from blockstore.adding.reading import NOTHING, Attributes
+from blockstore.adding.reading import NOTHING, Attributes, Keep
 from blockstore.bundle import SEAL_BYTES
 from content.bao.geometry import SEGMENT_BYTES
 from content.cid import Cid
-from content.unixfs.build_directory import Entry
+from content.unixfs.build_directory import DirectoryMade, Entry
 from content.unixfs.build_file import FileMade
 from runtime.errors import EdgeError, UsageError
 
@@ -39,19 +38,80 @@ _HEADERS: Final = (
 _NO_HEADER: Final = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
 
 
+class Into(Protocol):
+    """What members are given to; `blockstore.adding.adding.Adding` is one, and says what each method does."""
+
+    @property
+    def keep(self) -> Keep:
+        """Which attributes are kept."""
+        ...
+
+    def note(self, text: str, /) -> None:
+        """A remark."""
+        ...
+
+    def after(self, then: Callable[[], None]) -> None:
+        """Have `then` called when everything given before is known."""
+        ...
+
+    def finish(self) -> None:
+        """Return when all that was given is known."""
+        ...
+
+    def data(
+        self, data: bytearray, attributes: Attributes, shown: str, then: Callable[[FileMade], None]
+    ) -> None:
+        """A small file."""
+        ...
+
+    def stream(
+        self, file: BinaryIO, shown: str, then: Callable[[FileMade], None], attributes: Attributes = NOTHING
+    ) -> None:
+        """A file, read here and now."""
+        ...
+
+    def symlink(self, target: str, attributes: Attributes, shown: str, then: Callable[[Entry], None]) -> None:
+        """A symlink."""
+        ...
+
+    def directory(self, entries: Sequence[Entry], shown: str, attributes: Attributes) -> DirectoryMade:
+        """A directory whose entries are known."""
+        ...
+
+
 def add_tar(
-    adding: Adding, file: BinaryIO, path: str, *, entries_max: int = ENTRIES_MAX, packed: bool = True
+    adding: Into, file: BinaryIO, path: str, *, entries_max: int = ENTRIES_MAX, packed: bool = True
 ) -> Cid:
     """Add what is in the TAR that `file` reads as; returns its root when all is durable.
 
     `path`: its name, in errors. `packed`: it may be compressed. Raises UsageError, StoreFull, and as `file`.
     """
-    tree = _Folder()
-    _Tar(adding, path, tree, entries_max).read(file, "r|*" if packed else "r|")
+    tree = _read(adding, file, path, entries_max, packed=packed)
     roots: list[Cid] = []
     adding.after(lambda: roots.append(_close(adding, tree, path).cid))
     adding.finish()
     return roots[0]
+
+
+def read_members(into: Into, file: BinaryIO, path: str, *, entries_max: int, packed: bool) -> None:
+    """As `add_tar`, but for directories, which are not made."""
+    _read(into, file, path, entries_max, packed=packed)
+    into.finish()
+
+
+def begins_as_tar(first: bytes) -> bool:
+    """Whether what begins with these bytes (512 at least) may be a TAR that is not compressed."""
+    try:
+        tarfile.TarInfo.frombuf(first[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except (tarfile.TarError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _read(adding: Into, file: BinaryIO, path: str, entries_max: int, *, packed: bool) -> "_Folder":
+    tree = _Folder()
+    _Tar(adding, path, tree, entries_max).read(file, "r|*" if packed else "r|")
+    return tree
 
 
 def _open(file: BinaryIO, mode: Literal["r|*", "r|"]) -> tarfile.TarFile:
@@ -95,7 +155,7 @@ class _Folder:
 class _Tar:
     """One archive on its way in. What members become is put into the tree in their order."""
 
-    def __init__(self, adding: Adding, path: str, tree: _Folder, entries_max: int) -> None:
+    def __init__(self, adding: Into, path: str, tree: _Folder, entries_max: int) -> None:
         self._adding = adding
         self._path = path
         self._tree = tree
@@ -211,7 +271,7 @@ class _Tar:
             raise UsageError(f"a TAR of more than {self._entries_max} entries", where=self._path)
 
 
-def _close(adding: Adding, folder: _Folder, shown: str) -> Entry:
+def _close(adding: Into, folder: _Folder, shown: str) -> Entry:
     """Make the directories, those inside first."""
     entries = list(folder.entries.values())
     for name, below in folder.folders.items():

@@ -74,7 +74,7 @@ def add(tmp_path: Path, *flags: str, make: Callable[[Path], Path] = little_tree)
     assert done.returncode == 0, done.stderr
     lines = [line.partition("  ") for line in os.fsdecode(done.stdout).splitlines()]
     cids = {path.removeprefix("tree").removeprefix("/"): Cid.parse(cid) for cid, _, path in lines if path}
-    return Added(tmp_path / "data", tree, cids[""], cids)
+    return Added(tmp_path / "data", tree, list(cids.values())[-1], cids)
 
 
 def same(reply: Reply, content: bytes) -> bool:
