@@ -7,6 +7,9 @@ from content import dag_cbor, dag_json, dag_pb, dag_value
 from content.cid import Cid
 from runtime.errors import BadRequest
 
+NO_LINKS: Final = {codecs.DAG_CBOR: b"\xa0", codecs.DAG_JSON: b"{}"}
+"""A block without links, of codecs in which that is not the empty one."""
+
 _LINKING: Final = (codecs.DAG_PB, codecs.DAG_CBOR, codecs.DAG_JSON)
 
 

@@ -64,7 +64,8 @@ class Archive:
             if found is not None:
                 self._store_from(profile, hashing, found, wanted)
                 recipe = Recipe(profile.name, True, self._recipe.mode, self._recipe.mtime)
-                return Fit(recipe.text, sub_path="/".join(found.parts))
+                is_it = root.multihash == cid.multihash or cid.multihash in hashing.found
+                return Fit(recipe.text, sub_path="/".join(found.parts)) if is_it else Fit()
         hint = "put it back as it was, or add it again under the CID it has now"
         what = "what is in the TAR has changed since it was added, or never was this"
         raise Unverified(what, where=cid.text(), hint=hint)

@@ -2,11 +2,12 @@
 
 Each block must be the root, or linked from a block that came before it in this CAR; blocks that are here
 already may come again and are passed on, because what is below them may be what is wanted. So what a source
-can make us store is bounded by what the root names. A link is remembered until its block has come.
+can make us store is bounded by what the root names, and by what is told to be wanted. A link is remembered
+until its block has come.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from content import cid as codecs
@@ -26,11 +27,21 @@ _LEAVES: Final = frozenset((codecs.RAW, codecs.JSON, codecs.CBOR))
 class DagCar:
     """Reads one CAR, fed at any split. `new_blocks`: blocks that came and were not here."""
 
-    def __init__(self, root: Cid, is_here: Callable[[Cid], bool], *, padded: bool = False) -> None:
-        """`padded`: see `CarReader`."""
+    def __init__(
+        self,
+        root: Cid,
+        is_here: Callable[[Cid], bool],
+        *,
+        padded: bool = False,
+        also: Iterable[bytes] | None = None,
+    ) -> None:
+        """`padded`: see `CarReader`. `also`: what else is wanted (multihashes), of a CAR that may hold other
+        DAGs and any order: what is not wanted is passed over there, and refused where it is None.
+        """
         self._reader = CarReader(padded=padded)
         self._is_here = is_here
-        self._linked: set[bytes] = {root.multihash}
+        self._is_mixed = also is not None
+        self._linked: set[bytes] = {root.multihash, *(also or ())}
         self._recent: OrderedDict[bytes, None] = OrderedDict()
         self.new_blocks = 0
 
@@ -40,7 +51,7 @@ class DagCar:
             name = block.cid.multihash
             if name in self._linked:
                 self._linked.discard(name)
-            elif block.cid.is_identity or name in self._recent or self._is_here(block.cid):
+            elif self._is_mixed or block.cid.is_identity or name in self._recent or self._is_here(block.cid):
                 continue
             else:
                 raise Unverified("a block that was not asked for", where=block.cid.text())

@@ -2,9 +2,10 @@
 
 Theory of operation. The record of origins (`blockstore.origin_book`) says where content under a name was
 had, or is said to be. What is a gateway (also another node, and Filecoin's `/ipfs/`) is asked for the DAG; a
-URL, an Arweave transaction or a file of this machine gives bytes, from which the DAG is built again; a
-Filecoin piece is a CAR. Nothing is believed: bytes count only when what was built from them has the name
-(`rebuild`, `sinks`). How each try ended goes on record.
+URL or an Arweave transaction gives bytes, from which the DAG is built again, or that are a CAR or a TAR
+(`taking`); a Filecoin piece is a CAR; a file or folder of this machine is read as it was added (`local`).
+Nothing is believed: bytes count only when what was built from them has the name (`rebuild`, `sinks`). How
+each try ended goes on record.
 
 Invariants
  1. Nothing enters the store that did not match its name.
@@ -18,18 +19,18 @@ Invariants
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from blockstore import Store
-from blockstore.adding.recipe import CAR, Recipe
+from blockstore.adding.recipe import CAR
 from blockstore.origin import OPERATOR, Origin, OriginKind
 from blockstore.origin_book import blob_name
 from content import cid as codecs
-from content import multihash
 from content.cid import Cid
 from content.commp import commitment_of
 from origins.absences import Absences
@@ -38,10 +39,10 @@ from origins.failure import told, worse
 from origins.fills import OneFetch
 from origins.local import from_disk
 from origins.places import PIECE, Fit, Place, gateway_of, parted, place_named, search_name
-from origins.rebuild import Rebuild
 from origins.said import Said
 from origins.sinks import BlobSink, CarSink, ProofSink, Sink
 from origins.steps import step
+from origins.taking import blake3_of, most_from, pour, sink_for
 from runtime.clock import Clock
 from runtime.errors import (
     BadRequest,
@@ -59,10 +60,6 @@ log = logging.getLogger("fleek.origins")
 _BAO: Final = "application/vnd.fleek.bao"
 # Of the turns there are, so that no account's slow places hold up all others
 _TURNS_OF_ACCOUNT: Final = 2
-# From a place that an account named, that never gave anything, and of who has no quota: what a file of
-# 256 KiB leaves may have at most
-_UNPROVEN_BYTES_MAX: Final = 1 << 36
-Opened = AbstractAsyncContextManager[AsyncIterator[bytes]]
 
 
 class Dags(Protocol):
@@ -311,77 +308,55 @@ class Refetch:
                 self._trust(base)
             await self._dags.dag(cid, (base,))
             return None
-        if origin.kind is OriginKind.LOCAL and (origin.profile == CAR or _blake3_of(cid) is not None):
-            return await _pour(open_file(origin), self._sink(origin, cid))
+        if origin.kind is OriginKind.LOCAL and (origin.profile == CAR or blake3_of(cid) is not None):
+            return await pour(open_file(origin), sink_for(self._store, origin, cid, None, threading.Event()))
         if origin.kind is OriginKind.LOCAL:
             return await from_disk(self._store, self._clock, origin, cid, wanted)
         if origin.kind is OriginKind.FILECOIN:
             piece = Cid.parse(origin.address.partition(PIECE)[2].partition("/")[0].partition("?")[0])
             sink = CarSink(self._store, cid, commitment_of(piece), most_bytes)
-            return await _pour(
-                self._streams.open(origin.address, _most(origin), is_trusted=origin.account == OPERATOR), sink
+            return await pour(
+                self._streams.open(origin.address, most_from(origin), is_trusted=origin.account == OPERATOR),
+                sink,
             )
         # a CAR may have more than the DAG, of which alone is kept what is verified
         stream_bytes = None if origin.profile == CAR else most_bytes
+        stop = threading.Event()
         return await self._first(
-            origin, lambda: self._sink(origin, cid, most_bytes), _most(origin, stream_bytes)
+            origin,
+            lambda: sink_for(self._store, origin, cid, most_bytes, stop),
+            most_from(origin, stream_bytes),
+            stop,
         )
 
     async def _blob_from(self, origin: Origin, root: bytes) -> Fit:
         base = gateway_of(origin)
         if base is not None:
             url = f"{base}/blake3/{root.hex()}?format=bao"
-            return await _pour(
+            return await pour(
                 self._streams.open(url, BYTES_MAX, _BAO, is_trusted=origin.account == OPERATOR),
                 ProofSink(self._store, root),
             )
         if origin.kind is OriginKind.LOCAL:
-            return await _pour(open_file(origin), BlobSink(self._store, root))
-        return await self._first(origin, lambda: BlobSink(self._store, root), _most(origin))
+            return await pour(open_file(origin), BlobSink(self._store, root))
+        return await self._first(origin, lambda: BlobSink(self._store, root), most_from(origin))
 
-    async def _first(self, origin: Origin, sink: Callable[[], Sink], most_bytes: int) -> Fit:
+    async def _first(
+        self,
+        origin: Origin,
+        sink: Callable[[], Sink],
+        most_bytes: int,
+        stop: threading.Event | None = None,
+    ) -> Fit:
         """From the first URL of an origin that gives the right bytes."""
         problem: EdgeError = NotFound("it has no URL that can be asked")
         is_trusted = origin.account == OPERATOR or origin.kind is OriginKind.ARWEAVE  # of the settings
         for url in self._streams.urls(origin):
             try:
-                return await _pour(self._streams.open(url, most_bytes, is_trusted=is_trusted), sink())
+                opened = self._streams.open(url, most_bytes, is_trusted=is_trusted)
+                return await pour(opened, sink(), stop)
             except StoreFull:
                 raise
             except EdgeError as error:
                 problem = worse(problem, error)
         raise problem
-
-    def _sink(self, origin: Origin, cid: Cid, most_bytes: int | None = None) -> Sink:
-        if origin.profile == CAR:
-            return CarSink(self._store, cid, None, most_bytes)
-        root = _blake3_of(cid)
-        if root is not None:
-            return BlobSink(self._store, root)
-        return Rebuild(self._store, cid, Recipe.parsed(origin.profile).profiles)
-
-
-def _blake3_of(cid: Cid) -> bytes | None:
-    """The blob that a CID names by its hash."""
-    code, digest = multihash.split(cid.multihash)
-    return digest if cid.codec == codecs.RAW and code == multihash.BLAKE3 and len(digest) == 32 else None
-
-
-def _most(origin: Origin, room_bytes: int | None = None) -> int:
-    """As much as an origin may send."""
-    if room_bytes is not None:
-        return min(BYTES_MAX, room_bytes)
-    return BYTES_MAX if origin.account == OPERATOR or origin.has_worked else _UNPROVEN_BYTES_MAX
-
-
-async def _pour(opened: Opened, sink: Sink) -> Fit:
-    """Everything into a sink; it is given up when something breaks."""
-    try:
-        async with opened as pieces:
-            async for data in pieces:
-                await step(sink.write, data)
-        profile = await step(sink.finish)
-        return Fit(profile, sink.size_bytes)
-    except BaseException:
-        await step(sink.abort)
-        raise

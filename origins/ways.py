@@ -13,8 +13,9 @@ from blockstore import Store
 from blockstore.origin import OPERATOR
 from blockstore.origin_book import blob_name
 from content.block import BlockMissing
-from content.cid import DAG_CBOR, DAG_JSON, DAG_PB, RAW, Cid
+from content.cid import DAG_PB, RAW, Cid
 from content.dag_walk import walk
+from content.links import NO_LINKS
 from origins.came import Trust
 from origins.places import gateway_of
 from origins.refetch import Refetch
@@ -40,7 +41,6 @@ _ABOVE_MAX: Final = 4
 # What is asked for again at once lies below the same roots; a few hundred bytes each
 _ABOVE_KEPT_S: Final = 10.0
 _ABOVE_KEPT_MAX: Final = 1024
-_NO_LINKS: Final = {DAG_CBOR: b"\xa0", DAG_JSON: b"{}"}
 
 
 class Ways:
@@ -168,7 +168,7 @@ class Ways:
                 return self._store.dag.read(cid)
             except (BlockMissing, BlobDamaged):
                 lacks = True
-                return _NO_LINKS.get(cid.codec, b"")
+                return NO_LINKS.get(cid.codec, b"")
 
         for each in walk(root, read):
             if each.multihash == cid.multihash:
