@@ -11,11 +11,23 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 from rich.text import Text
+
+from tools.frame.output import human_size
+
+
+class _Speed(ProgressColumn):
+    """How fast it goes, in the units of the sizes beside it: rich's own column counts in thousands."""
+
+    def render(self, task: Task) -> Text:
+        """See rich."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{human_size(int(speed))}/s", style="progress.data.speed")
 
 
 class Bar:
@@ -27,7 +39,7 @@ class Bar:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
+            _Speed(),
             TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
             transient=True,

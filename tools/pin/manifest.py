@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -52,9 +53,10 @@ def export(invocation: Invocation, output: Path | None, wanted: Wanted) -> None:
     with invocation.book() as book, Written(output) as file:
         key = _key(invocation, book)
         writer = Writer(key.public, key.sign, int(SystemClock().now_s() * _SECOND_MS))
-        count = 0
+        count, records = 0, book.pins(wanted)
+        first = next(records, None)  # what refuses does so before a byte is written
         file.write(writer.header())
-        for record in book.pins(wanted):
+        for record in chain(() if first is None else (first,), records):
             file.write(writer.entry(_wish(record, book.where)))
             count += 1
         file.write(writer.end())

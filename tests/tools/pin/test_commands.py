@@ -402,3 +402,9 @@ def test_nobody_there_is_an_error_that_says_where_to_look(pin: Pin, monkeypatch:
         result = pin(*words, "--json")
         assert (result.code, result.error["kind"]) == (6, "unreachable")
         assert "fleek-pin service ls" in result.error["hint"]
+
+
+def test_an_export_that_is_refused_writes_nothing(pin: Pin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEEK_PIN_TOKEN", "another")
+    refused = pin("export")
+    assert (refused.code, refused.out) == (5, b"")
