@@ -16,13 +16,13 @@ from pinning.spool import Spools
 from pinning.upload_app import Uploads
 from runtime.clock import Clock
 
-PATHS: Final = ("/car", "/tar")
+PATHS: Final = ("/car", "/tar", "/form")
 
 
 def upload_service(
     start: Start, store: Store, pins: Pins, tokens: TokenBook, deny: Denylist, clock: Clock
 ) -> Uploads:
-    """What answers `/car` and `/tar`."""
+    """What answers `/car`, `/tar` and `/form`."""
     return Uploads(store, pins, _noting(store, clock), tokens, spools_of(start), _refusing(deny), clock)
 
 

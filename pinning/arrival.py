@@ -15,8 +15,8 @@ _LOOK_BACK: int = 100
 
 
 Note: TypeAlias = Callable[[str, str, Cid, int | None], None]
-"""Puts on record that an account sent this root (form "car" or "tar", account, root), and how many bytes its
-DAG has, None while some lack."""
+"""Puts on record that an account sent this root (form "car", "tar" or "form", account, root), and how many
+bytes its DAG has, None while some lack."""
 
 
 class Book(PinBook, PinWork, Protocol):

@@ -35,21 +35,29 @@ MAGIC_BYTES: Final = tarfile.BLOCKSIZE
 _NOTES_MAX: Final = 20  # told of; an archive of device files has a thousand
 _PIPE_BYTES: Final = 1 << 20
 _HINT: Final = "send what `tar c FOLDER` prints, not compressed"
+Import = Callable[[Store, BinaryIO, Profile], tuple[Cid, "TarReport"]]
+"""As `import_tar`."""
+_Read = Callable[[BinaryIO], tuple[Cid, "TarReport"]]
 Arrived = Callable[[int], None]
 """Told how many bytes more came; raises what refuses them."""
 
 
 @dataclass(frozen=True, slots=True)
 class TarReport:
-    """What an archive came to. `left_out`: remarks on members that are no content."""
+    """What an archive came to. `left_out`: remarks on members that are no content; `files`: those told of."""
 
     entries: int
     size_bytes: int
     left_out: tuple[str, ...]
+    files: tuple[tuple[str, str, int], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """As answers tell it."""
         told: dict[str, Any] = {"entries": self.entries, "size_bytes": self.size_bytes}
+        if self.files:
+            told["files"] = [
+                dict(zip(("path", "cid", "size_bytes"), file, strict=True)) for file in self.files
+            ]
         return {**told, "left_out": list(self.left_out)} if self.left_out else told
 
 
@@ -68,12 +76,16 @@ def check_magic(first: bytes) -> None:
         raise BadRequest("this is no TAR", where=f"it begins {first[:8].hex()}", hint=_HINT)
 
 
-class _Counted:
+class Counted:
     """What was read, and what was said on the way."""
 
     def __init__(self) -> None:
         self.entries = self.size_bytes = 0
         self.notes: list[str] = []
+
+    def report(self) -> TarReport:
+        """All of it."""
+        return TarReport(self.entries, self.size_bytes, tuple(self.notes))
 
     def advance(self, done_bytes: int) -> None:
         """See `reading.Progress`."""
@@ -94,7 +106,7 @@ def import_tar(store: Store, file: BinaryIO, profile: Profile) -> tuple[Cid, Tar
 
     However it ends early, what came until then stays for a lease. Raises BadRequest, StoreFull, as `file`.
     """
-    counted = _Counted()
+    counted = Counted()
     try:
         with Adding(
             store, profile, Keep(mode=False, mtime=False), counted, counted.note, counted.tell
@@ -102,7 +114,7 @@ def import_tar(store: Store, file: BinaryIO, profile: Profile) -> tuple[Cid, Tar
             root = add_tar(adding, file, "the TAR", entries_max=ENTRIES_MAX, packed=False)
     except UsageError as error:
         raise BadRequest(error.message, where=error.where, hint=error.hint or _HINT) from None
-    return root, TarReport(counted.entries, counted.size_bytes, tuple(counted.notes))
+    return root, counted.report()
 
 
 def import_tar_file(store: Store, path: Path, skip_bytes: int, profile: Profile) -> tuple[Cid, TarReport]:
@@ -161,15 +173,18 @@ class _Pipe(io.RawIOBase):
 
 
 class TarReceiver:
-    """Stores the archives that arrive in one request each. For one event loop."""
+    """Stores the archives and forms that arrive in one request each. For one event loop."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._readers = ThreadPoolExecutor(AT_ONCE, "tar")
         self._count = 0
 
-    async def receive(self, body: BodyReader, profile: Profile, arrived: Arrived) -> tuple[Cid, TarReport]:
-        """Store the TAR in a body. Raises as `import_tar`, what body and `arrived` raise, Busy.
+    async def receive(
+        self, body: BodyReader, profile: Profile, arrived: Arrived, importing: Import = import_tar
+    ) -> tuple[Cid, TarReport]:
+        """Store the TAR in a body, or what `importing` reads. Raises as `import_tar`, what
+        body and `arrived` raise, Busy.
 
         However it ends early, what came until then stays for a lease.
         """
@@ -178,13 +193,15 @@ class TarReceiver:
             raise Busy(f"{AT_ONCE} archives are on their way in already", hint=hint)
         self._count += 1
         try:
-            return await self._received(body, profile, _Pipe(arrived))
+            return await self._received(
+                body, lambda file: importing(self._store, file, profile), _Pipe(arrived)
+            )
         finally:
             self._count -= 1
 
-    async def _received(self, body: BodyReader, profile: Profile, pipe: _Pipe) -> tuple[Cid, TarReport]:
+    async def _received(self, body: BodyReader, read: _Read, pipe: _Pipe) -> tuple[Cid, TarReport]:
         loop = asyncio.get_running_loop()
-        reading = loop.run_in_executor(self._readers, self._read, pipe, profile)
+        reading = loop.run_in_executor(self._readers, self._read, pipe, read)
         try:
             await pour(body, pipe.take)
         except BrokenPipeError:
@@ -197,9 +214,9 @@ class TarReceiver:
         await step(pipe.end, broken=False)
         return await settled(reading)
 
-    def _read(self, pipe: _Pipe, profile: Profile) -> tuple[Cid, TarReport]:
+    def _read(self, pipe: _Pipe, read: _Read) -> tuple[Cid, TarReport]:
         with pipe:
-            found = import_tar(self._store, cast(BinaryIO, pipe), profile)
+            found = read(cast(BinaryIO, pipe))
             while pipe.read(_PIPE_BYTES):  # what pads an archive, and says whether the body was whole
                 pass
             return found

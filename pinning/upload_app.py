@@ -1,11 +1,13 @@
-"""`/car`, `/tar`: content that is sent here, pinned on arrival. A `net.app.App`.
+"""`/car`, `/tar`, `/form`: content that is sent here, pinned on arrival. A `net.app.App`.
 
-What is asked is decided here and done in `car_body` and `tar_body` (one request) and `resumable` (many).
+What is asked is decided here and done in `car_body`, `tar_body` and `form_body` (one request) and
+`resumable` (many).
 Everything needs a token with the scope `pin`.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from blockstore import Store
@@ -19,23 +21,26 @@ from pinning import upload_request
 from pinning.arrival import Book, Note, pin_arrived
 from pinning.car_body import CheckRoots, receive
 from pinning.finish import Finisher, car_json, told
+from pinning.form_body import import_form
+from pinning.form_parts import boundary_of
 from pinning.pin import Status
 from pinning.resumable import PATHS, Resumable
 from pinning.shares import Share, Shares
 from pinning.spool import Spools
-from pinning.tar_body import TarReceiver, profile_of
+from pinning.tar_body import Import, TarReceiver, import_tar, profile_of
 from pinning.upload_answer import error_answer, json_answer, options_answer
 from runtime.clock import Clock
 from runtime.errors import EdgeError, MethodNotAllowed, NotFound
 
 CAR: Final = "/car"
 TAR: Final = "/tar"
-_METHODS: Final = dict.fromkeys((CAR, TAR, *PATHS), "POST, OPTIONS")
+FORM: Final = "/form"
+_METHODS: Final = dict.fromkeys((CAR, TAR, FORM, *PATHS), "POST, OPTIONS")
 _ONE: Final = "GET, HEAD, PATCH, DELETE, OPTIONS"
 
 
 class Uploads:
-    """Everything under `/car` and `/tar`."""
+    """Everything under `/car`, `/tar` and `/form`."""
 
     def __init__(
         self,
@@ -83,13 +88,17 @@ class Uploads:
         path, method = request.path, request.method
         base, _, identity = path.rpartition("/")
         if path not in _METHODS and base not in PATHS:
-            hint = "POST /car takes a CAR, POST /tar a TAR; /car/uploads and /tar/uploads begin one to resume"
+            hint = "POST /car takes a CAR, /tar a TAR, /form files; /car/uploads and /tar/uploads go on"
             raise NotFound("nothing is served here", where=path[:80], hint=hint)
         known = require(caller(request, self._tokens), "pin")
         if path == CAR and method == "POST":
             return await self._car(request, known, body)
         if path == TAR and method == "POST":
-            return await self._tar(request, known, body)
+            return await self._folder(request, known, body, import_tar, "tar")
+        if path == FORM and method == "POST":
+            boundary = boundary_of(request.fields.get("content-type") or "")
+            importing = partial(import_form, boundary=boundary)
+            return await self._folder(request, known, body, importing, "form")
         upload_request.check_version(request)
         if path in PATHS and method == "POST":
             return await self._resumable.create(request, known, body)
@@ -123,13 +132,15 @@ class Uploads:
         whole = all(each.pin.status is Status.PINNED for each in arrived)
         return json_answer(201 if whole else 202, told(arrived, car_json(report)), known.account)
 
-    async def _tar(self, request: Request, known: Caller, body: BodyReader) -> Answer:
-        """A TAR in one body, pinned as one directory."""
+    async def _folder(
+        self, request: Request, known: Caller, body: BodyReader, importing: Import, form: str
+    ) -> Answer:
+        """A TAR or a form in one body, pinned as one directory."""
         given = upload_request.parameters(request.query)
         sender = upload_request.sender(known, given, self._clock.now_s())
         profile = profile_of(given.get("profile"))
         async with self._share(request, known) as share:
-            root, report = await self._tars.receive(body, profile, share.arrived)
+            root, report = await self._tars.receive(body, profile, share.arrived, importing)
             self._check_roots((root,))
             arrived = await step(
                 pin_arrived,
@@ -138,7 +149,7 @@ class Uploads:
                 self._note,
                 sender,
                 (root,),
-                form="tar",
+                form=form,
             )
         return json_answer(201, told(arrived, report.as_json()), known.account)
 

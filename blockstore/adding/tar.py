@@ -8,22 +8,21 @@ with a note.
 """
 
 import tarfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import BinaryIO, Final, Literal, Protocol, TypeVar
+from typing import BinaryIO, Final, Literal, TypeVar
 
-from blockstore.adding.reading import NOTHING, Attributes, Keep
+from blockstore.adding.gathered import Gathered, Into
+from blockstore.adding.reading import Attributes
 from blockstore.bundle import SEAL_BYTES
 from content.bao.geometry import SEGMENT_BYTES
 from content.cid import Cid
-from content.unixfs.build_directory import DirectoryMade, Entry
+from content.unixfs.build_directory import Entry
 from content.unixfs.build_file import FileMade
 from runtime.errors import EdgeError, UsageError
 
 _Read = TypeVar("_Read")
-_DEPTH_MAX: Final = 400  # a frame of the stack a level
 ENTRIES_MAX: Final = 10_000_000  # about 300 bytes each in memory
 _HEADER_BYTES_MAX: Final = 1 << 20  # of one long name or set of pax records; longer ones fill memory
 _NANO: Final = Decimal(1_000_000_000)
@@ -38,47 +37,6 @@ _HEADERS: Final = (
 _NO_HEADER: Final = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
 
 
-class Into(Protocol):
-    """What members are given to; `blockstore.adding.adding.Adding` is one, and says what each method does."""
-
-    @property
-    def keep(self) -> Keep:
-        """Which attributes are kept."""
-        ...
-
-    def note(self, text: str, /) -> None:
-        """A remark."""
-        ...
-
-    def after(self, then: Callable[[], None]) -> None:
-        """Have `then` called when everything given before is known."""
-        ...
-
-    def finish(self) -> None:
-        """Return when all that was given is known."""
-        ...
-
-    def data(
-        self, data: bytearray, attributes: Attributes, shown: str, then: Callable[[FileMade], None]
-    ) -> None:
-        """A small file."""
-        ...
-
-    def stream(
-        self, file: BinaryIO, shown: str, then: Callable[[FileMade], None], attributes: Attributes = NOTHING
-    ) -> None:
-        """A file, read here and now."""
-        ...
-
-    def symlink(self, target: str, attributes: Attributes, shown: str, then: Callable[[Entry], None]) -> None:
-        """A symlink."""
-        ...
-
-    def directory(self, entries: Sequence[Entry], shown: str, attributes: Attributes) -> DirectoryMade:
-        """A directory whose entries are known."""
-        ...
-
-
 def add_tar(
     adding: Into, file: BinaryIO, path: str, *, entries_max: int = ENTRIES_MAX, packed: bool = True
 ) -> Cid:
@@ -86,11 +44,7 @@ def add_tar(
 
     `path`: its name, in errors. `packed`: it may be compressed. Raises UsageError, StoreFull, and as `file`.
     """
-    tree = _read(adding, file, path, entries_max, packed=packed)
-    roots: list[Cid] = []
-    adding.after(lambda: roots.append(_close(adding, tree, path).cid))
-    adding.finish()
-    return roots[0]
+    return _read(adding, file, path, entries_max, packed=packed).finish()
 
 
 def read_members(into: Into, file: BinaryIO, path: str, *, entries_max: int, packed: bool) -> None:
@@ -108,9 +62,9 @@ def begins_as_tar(first: bytes) -> bool:
     return True
 
 
-def _read(adding: Into, file: BinaryIO, path: str, entries_max: int, *, packed: bool) -> "_Folder":
-    tree = _Folder()
-    _Tar(adding, path, tree, entries_max).read(file, "r|*" if packed else "r|")
+def _read(adding: Into, file: BinaryIO, path: str, entries_max: int, *, packed: bool) -> Gathered:
+    tree = Gathered(adding, "TAR", path, entries_max)
+    _Tar(adding, path, tree).read(file, "r|*" if packed else "r|")
     return tree
 
 
@@ -143,24 +97,13 @@ class _Member(tarfile.TarInfo):
         return member
 
 
-@dataclass(slots=True)
-class _Folder:
-    """A directory of the archive; its members come in any order."""
-
-    attributes: Attributes = NOTHING
-    entries: dict[str, Entry] = field(default_factory=dict)
-    folders: dict[str, "_Folder"] = field(default_factory=dict)
-
-
 class _Tar:
     """One archive on its way in. What members become is put into the tree in their order."""
 
-    def __init__(self, adding: Into, path: str, tree: _Folder, entries_max: int) -> None:
+    def __init__(self, adding: Into, path: str, tree: Gathered) -> None:
         self._adding = adding
         self._path = path
         self._tree = tree
-        self._entries_max = entries_max
-        self._count = 0
 
     def read(self, file: BinaryIO, mode: Literal["r|*", "r|"]) -> None:
         """Read all members. Raises UsageError, NotFound, StoreFull."""
@@ -181,10 +124,10 @@ class _Tar:
             raise UsageError("not a sound TAR: headers of headers without end", where=self._path) from None
 
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        parts = self._parts(member.name)
+        parts = self._tree.parts(member.name)
         attributes = self._attributes(member)
         if member.isdir():
-            self._adding.after(partial(self._folder, parts, attributes))
+            self._adding.after(partial(self._tree.folder, parts, attributes))
         elif not parts:
             raise UsageError("a member of the TAR has no name", where=self._path)
         elif member.issparse():
@@ -195,9 +138,9 @@ class _Tar:
         elif member.issym():
             if "\0" in member.linkname:
                 raise UsageError("a symlink of the TAR points at a name with a NUL", where=member.name[:200])
-            self._adding.symlink(member.linkname, attributes, "/".join(parts), partial(self._put, parts))
+            self._adding.symlink(member.linkname, attributes, "/".join(parts), partial(self._tree.put, parts))
         elif member.islnk():
-            self._adding.after(partial(self._link, parts, self._parts(member.linkname)))
+            self._adding.after(partial(self._link, parts, self._tree.parts(member.linkname)))
         else:
             self._adding.note(f"left out: {member.name} (neither a file, a folder nor a symlink)")
 
@@ -209,7 +152,7 @@ class _Tar:
         shown = "/".join(parts)
 
         def made(file: FileMade) -> None:
-            self._put(parts, Entry("", file.cid, file.dag_bytes))
+            self._tree.put(parts, Entry("", file.cid, file.dag_bytes))
 
         if member.size > SEGMENT_BYTES:
             self._guarded(lambda: self._adding.stream(content, shown, made, attributes))  # type: ignore[arg-type]
@@ -218,67 +161,15 @@ class _Tar:
         data[:] = self._guarded(content.read)
         self._adding.data(data, attributes, shown, made)
 
-    def _parts(self, name: str) -> list[str]:
-        parts = [part for part in name.split("/") if part not in ("", ".")]
-        if ".." in parts or name.startswith("/"):
-            raise UsageError("a name in the TAR leads out of it", where=name[:200])
-        if "\0" in name:
-            raise UsageError("a name in the TAR holds a NUL, which no file can have", where=repr(name)[:200])
-        if len(parts) > _DEPTH_MAX:
-            raise UsageError(f"more than {_DEPTH_MAX} folders inside one another", where=name[:200])
-        return parts
-
     def _attributes(self, member: tarfile.TarInfo) -> Attributes:
         return self._adding.keep.of(member.mode, _mtime_ns(member))
 
-    # The tree, in the order of the members
-
-    def _folder(self, parts: list[str], attributes: Attributes) -> None:
-        self._at(parts).attributes = attributes
-
-    def _at(self, parts: list[str]) -> _Folder:
-        """The directory at a path, made when missing."""
-        at = self._tree
-        for part in parts:
-            if part in at.entries:
-                raise UsageError("a name in the TAR is a file and a folder", where="/".join(parts)[:200])
-            if part not in at.folders:
-                self._counted()
-                at.folders[part] = _Folder()
-            at = at.folders[part]
-        return at
-
-    def _put(self, parts: list[str], entry: Entry) -> None:
-        parent = self._at(parts[:-1])
-        if parts[-1] in parent.folders:
-            raise UsageError("a name in the TAR is a file and a folder", where="/".join(parts)[:200])
-        self._counted()
-        parent.entries[parts[-1]] = Entry(parts[-1], entry.cid, entry.dag_bytes)
-
     def _link(self, parts: list[str], target: list[str]) -> None:
-        at: _Folder | None = self._tree
-        for part in target[:-1]:
-            at = None if at is None else at.folders.get(part)
-        found = at.entries.get(target[-1]) if at is not None and target else None
+        found = self._tree.entry(target)
         if found is None:
             where = "/".join(parts)[:200]
             raise UsageError(f"a hard link in the TAR to {'/'.join(target)[:200]!r}, not in it", where=where)
-        self._put(parts, found)
-
-    def _counted(self) -> None:
-        self._count += 1
-        if self._count > self._entries_max:
-            raise UsageError(f"a TAR of more than {self._entries_max} entries", where=self._path)
-
-
-def _close(adding: Into, folder: _Folder, shown: str) -> Entry:
-    """Make the directories, those inside first."""
-    entries = list(folder.entries.values())
-    for name, below in folder.folders.items():
-        made = _close(adding, below, f"{shown}/{name}")
-        entries.append(Entry(name, made.cid, made.dag_bytes))
-    directory = adding.directory(entries, shown, folder.attributes)
-    return Entry("", directory.cid, directory.dag_bytes)
+        self._tree.put(parts, found)
 
 
 def _mtime_ns(member: tarfile.TarInfo) -> int:
