@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from runtime.errors import EdgeError, NotFound, SourceTimeout, Unreachable
+from runtime.errors import EdgeError, NotFound, SourceTimeout, Unreachable, Unverified
 
-# A thing that nobody has is asked for again and again by the same page; it may appear at any time
+# A thing that nobody has is asked for again and again by the same page; it may appear at any time. What
+# turned out to be something else may have been a terabyte to read
 _ABSENT_S: Final = 10.0
 _TROUBLE_S: Final = 1.0
 _NAMES_MAX: Final = 4096
@@ -27,9 +28,10 @@ class Absences:
         del self._known[name]
 
     def learn(self, name: bytes, error: EdgeError, now_s: float) -> None:
-        """Remember that nobody had it (NotFound) or that nobody could be asked."""
-        if isinstance(error, NotFound):
-            self._keep(name, now_s + _ABSENT_S, NotFound, error.message)
+        """Remember that nobody had it (NotFound), or has something else (Unverified), or could be asked."""
+        if isinstance(error, (NotFound, Unverified)):
+            kind = NotFound if isinstance(error, NotFound) else Unverified
+            self._keep(name, now_s + _ABSENT_S, kind, error.message)
         elif isinstance(error, (Unreachable, SourceTimeout)):
             self._keep(name, now_s + _TROUBLE_S, type(error), error.message)
 

@@ -17,7 +17,7 @@ from content.cid import Cid
 from content.dag_walk import walk
 from content.unixfs.profile import PROFILES
 from runtime.errors import NotFound, Unverified
-from tests.appliance import token
+from tests.appliance import Node, edge, token
 from tests.origins.byte_server import ByteServer, Held, in_a_thread
 from tests.origins.test_fetching import LOOPBACK, node_with
 from tests.origins.test_folder import BIG, TEXT, Added, add, same
@@ -134,6 +134,26 @@ def test_all_of_a_tar_comes_back_at_once(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert added.lacks() == []
+
+
+@pytest.mark.parametrize("order", ["root first", "root last"])
+def test_a_car_of_this_machine_is_read_again(tmp_path: Path, order: str) -> None:
+    root, cids, blocks = tree_of(tmp_path / "there")
+    path = tmp_path / "it.car"
+    path.write_bytes(car_of((root,), ORDERS[order](blocks)))
+    data = tmp_path / "data"
+    assert edge(data, "dag", "import", str(path)).returncode == 0
+    assert edge(data, "evict", str(root)).returncode == 0
+    with Node(data, "--workers", "1") as node:
+        assert same(node.get(f"/ipfs/{root}/site/index.html"), TEXT)
+        assert same(node.get(f"/ipfs/{cids['site/sub/big']}"), BIG)
+    with Store.open(data) as store:
+        assert lacking(store, root) == []
+    assert edge(data, "evict", str(root)).returncode == 0
+    path.write_bytes(path.read_bytes().replace(TEXT, TEXT[:-2] + b"?\n"))
+    with Node(data, "--workers", "1") as node:
+        reply = node.get(f"/ipfs/{root}/site/index.html", {"Accept": "application/json"})
+        assert (reply.status, "do not match" in reply.json()["error"]["message"]) == (502, True)
 
 
 # At a URL, of which nobody has said what is there

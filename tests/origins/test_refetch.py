@@ -277,6 +277,18 @@ def test_a_file_of_this_machine_is_read_where_the_operator_named_it(store: Store
     asyncio.run(run())
 
 
+def test_what_turned_out_to_be_something_else_is_not_read_again_at_once(store: Store) -> None:
+    async def run() -> None:
+        async with refetching(store, {"/big": BIG[1:]}) as (refetch, server, _):
+            note(store, V1.multihash, http(f"{server.url}/big"))
+            for _ in range(3):
+                with pytest.raises(Unverified, match="not what the CID names"):
+                    await refetch.fetch(V1)
+            assert server.asked == ["/big"]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("what", ["gone", "folder", "pipe"])
 def test_a_path_that_is_no_file_any_more_gives_nothing(store: Store, tmp_path: Path, what: str) -> None:
     path = tmp_path / "it"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from blockstore.adding.adding import Adding
 from blockstore.adding.reading import Keep
+from blockstore.adding.recipe import CAR, Recipe
 from content.cid import Cid
 from tools.edge.add_tree import add_path
 from tools.edge.came_from import came_from
@@ -33,8 +34,7 @@ def add_here(out: Output, book: LocalBook, content: Content, order: Order) -> It
             with Adding(book.store, content.profile, keep, progress, out.warn, tell) as adding:
                 roots = (add_path(adding, path, hidden=content.hidden),)
             (size_bytes,) = told_bytes
-    hidden = "" if content.hidden else "+no-hidden"
-    profile = "car" if content.as_car else f"{content.profile.name}{hidden}"
+    profile = CAR if content.as_car else Recipe(content.profile.name, no_hidden=not content.hidden).text
     for root in roots:
         book.store.origins.note_soon(root.multihash, came_from(book.store, path, size_bytes, profile))
         yield book.add(replace(order, cid=root.text()))
