@@ -12,7 +12,7 @@ class LendingBlob(Protocol):
     def lend(self, start: int, stop: int, use: Use, use_file: UseFile | None, file_stop: int) -> int:
         """Call `use`, or `use_file` where they lie in a file, with the checked bytes [start, stop).
 
-        They lie in one segment; `use_file` may be offered more, as far as `file_stop`. See `blockstore`.
+        They lie in one segment; more may be offered, as far as `file_stop`. See `blockstore`.
         """
         ...
 

@@ -96,8 +96,8 @@ class Hit:
     """A memoised 200 to a plain GET, sent without a task, a dict of fields or a copy of the body.
 
     `head`: every field line but Date and Server, Content-Length among them, then the empty line.
-    `lend(start, stop, use, use_file, file_stop)`: offer exactly the bytes [start, stop) of the body to `use`,
-    or where they lie in a file to `use_file` if there is one, and then more up to `file_stop`; the server
+    `lend(start, stop, use, use_file, file_stop)`: offer the bytes [start, stop) of the body to `use`, or
+    where they lie in a file to `use_file` if there is one, and then maybe more up to `file_stop`; the server
     never asks across a multiple of `stride_bytes` (a store keeps 256 KiB to a segment). With
     `size_bytes` 0 it is not called. `otherwise`: makes the piece that takes over where `lend` failed.
     """

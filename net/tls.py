@@ -43,7 +43,7 @@ class TlsSession(Protocol):
         """
 
     def sendmsg(self, parts: Sequence[bytes | memoryview], /) -> int:
-        """Seal at most 256 KiB of `parts` and send; returns how much was taken, `held_bytes` included.
+        """Seal at most 1 MiB of `parts` and send; returns how much was taken, `held_bytes` included.
 
         Raises `BlockingIOError` while sealed bytes of an earlier call wait, and `OSError`.
         """

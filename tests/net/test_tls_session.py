@@ -65,11 +65,11 @@ def test_parts_of_every_size_arrive_in_order_and_whole(
     with Pair(server, client(files[0], version)) as pair:
         pair.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         pair.shake()
-        for sizes in ((0,), (1,), (200, RECORD_BYTES), (RECORD_BYTES, 1), (3, 65536, 0, 70000), (262144, 9)):
+        for sizes in ((0,), (1,), (200, RECORD_BYTES), (RECORD_BYTES, 1), (3, 65536, 0, 70000), (1 << 20, 9)):
             parts = [bytes([number + 1]) * size for number, size in enumerate(sizes)]
             content = b"".join(parts)
             taken = pair.session.sendmsg(parts)
-            assert taken == min(len(content), 262144), "one call takes a stored segment at most"
+            assert taken == min(len(content), 1 << 20), "one call takes a mebibyte at most"
             got = b""
             while len(got) < taken:
                 got += pair.read()
