@@ -133,7 +133,7 @@ class PinWorker:
         try:
             most = max(limit, _OFFLINE_AT_ONCE) if is_offline else limit
             due = await asyncio.to_thread(self._work.due, self._clock.now_s(), most, tuple(self._at_work))
-            if is_offline:
+            if is_offline and due:
                 due, ends = await asyncio.to_thread(self._here_at_all, due)
                 self._count_ends(ends)
         except EdgeError as error:
