@@ -5,13 +5,13 @@ import io
 import json
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from blockstore import Durability, Store, StoreSettings
+from blockstore import Store
 from content.block import Block, BlockMissing
 from content.cid import Cid
 from content.dag_walk import walk
@@ -20,19 +20,13 @@ from runtime.errors import NotFound, Unverified
 from tests.appliance import Node, edge, token
 from tests.origins.byte_server import ByteServer, Held, in_a_thread
 from tests.origins.test_fetching import LOOPBACK, node_with
-from tests.origins.test_folder import BIG, TEXT, Added, add, same
+from tests.origins.test_folder import BIG, TEXT, Added, add, elsewhere, same
 from tests.origins.test_healing import delete_all, evict_all
 from tests.origins.test_refetch import V1, V1_BLOCKS, http, note, refetching
 from tests.origins.trustless_source import car_of, file_blocks
 
+__all__ = ["elsewhere"]
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Store]:
-    """A store that has nothing."""
-    with Store.open(tmp_path / "elsewhere", StoreSettings(durability=Durability.NONE)) as opened:
-        yield opened
 
 
 def packed(mode: str = "w") -> bytes:

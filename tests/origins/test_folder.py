@@ -12,21 +12,30 @@ from typing import Any
 
 import pytest
 
-from blockstore import Store
+import origins.folder_hash
+from blockstore import Durability, Store, StoreSettings
+from blockstore.origin import Origin, OriginKind
 from content.block import BlockMissing
 from content.cid import Cid
 from content.dag_walk import walk
 from content.unixfs import directory
-from runtime.errors import BlobDamaged, Unverified
+from runtime.errors import BlobDamaged, NotFound, Unverified
 from tests.appliance import Node, Reply, edge
 from tests.node.test_damage import flip
 from tests.origins.test_healing import delete_all, evict_all
-from tests.origins.test_refetch import refetching
+from tests.origins.test_refetch import note, refetching
 from tests.tools import trees
 
 pytestmark = pytest.mark.timeout(300)
 TEXT = b"a page\n" * 30_000  # 210,000 bytes: small, in a pack
 BIG = os.urandom(3_300_000)  # several leaves, an extent
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Store]:
+    """A store that has nothing."""
+    with Store.open(tmp_path / "elsewhere", StoreSettings(durability=Durability.NONE)) as opened:
+        yield opened
 
 
 def little_tree(folder: Path) -> Path:
@@ -37,6 +46,7 @@ def little_tree(folder: Path) -> Path:
     (folder / ".hidden").write_bytes(b"shown on request")
     (folder / "sub" / "link").symlink_to("../index.html")
     (folder / "out").symlink_to("/etc")
+    os.mkfifo(folder / "pipe")  # is left out
     return folder
 
 
@@ -303,3 +313,68 @@ def test_who_gives_up_waiting_ends_the_reading(tmp_path: Path) -> None:
                     await asyncio.wait_for(refetch.fetch(added.root), 0.3)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("sub_path", "fits"),
+    [("sub/deep/big", True), ("sub/deep", False), ("sub/../sub/deep/big", False), ("/etc/passwd", False)],
+)
+def test_a_row_may_say_where_in_a_folder_it_lies(
+    elsewhere: Store, tmp_path: Path, sub_path: str, fits: bool
+) -> None:
+    added = add(tmp_path)
+    cid = added.cids["sub/deep/big"]
+
+    async def run() -> None:
+        async with refetching(elsewhere, {}) as (refetch, _, _):
+            place = Origin(OriginKind.LOCAL, str(added.tree), profile="unixfs-v1-2025", sub_path=sub_path)
+            note(elsewhere, cid.multihash, place)
+            if fits:
+                await refetch.fetch(cid)
+            else:
+                with pytest.raises((NotFound, Unverified)):
+                    await refetch.fetch(cid)
+
+    asyncio.run(run())
+    assert (elsewhere.dag.whole_file(cid) is not None) == fits
+
+
+@pytest.mark.parametrize("profile", ["", "unixfs-v0-2015+sorted", "unixfs-v0-2015"])
+def test_a_row_without_a_profile_is_tried_by_all_and_one_of_later_versions_by_none(
+    elsewhere: Store, tmp_path: Path, profile: str
+) -> None:
+    added = add(tmp_path)
+
+    async def run() -> None:
+        async with refetching(elsewhere, {}) as (refetch, _, _):
+            place = Origin(OriginKind.LOCAL, str(added.tree), profile=profile, added_s=1.0)
+            note(elsewhere, added.root.multihash, place)
+            if profile:
+                with pytest.raises(
+                    Unverified, match="changed" if profile.endswith("5") else "not known here"
+                ):
+                    await refetch.fetch(added.root)
+                return
+            await refetch.fetch(added.root)
+            elsewhere.origins.flush()
+            assert [each.profile for each in elsewhere.origins.of(added.root.multihash)] == ["unixfs-v1-2025"]
+
+    asyncio.run(run())
+    assert elsewhere.dag.has(added.root) == (not profile)
+
+
+def test_directories_that_are_held_are_bounded(
+    elsewhere: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = add(tmp_path)
+    monkeypatch.setattr(origins.folder_hash, "BLOCKS_BYTES_MAX", 200)
+
+    async def run() -> None:
+        async with refetching(elsewhere, {}) as (refetch, _, _):
+            place = Origin(OriginKind.LOCAL, str(added.tree), profile="unixfs-v1-2025")
+            note(elsewhere, added.root.multihash, place)
+            with pytest.raises(Unverified, match="whose directories have more than"):
+                await refetch.fetch(added.root)
+
+    asyncio.run(run())
+    assert list(elsewhere.list()) == []
