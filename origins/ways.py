@@ -64,9 +64,11 @@ class Ways:
         return tuple(found)
 
     def knows_blob(self, root: bytes) -> bool:
-        """Whether a blob has an origin, or is a file or a block, which may lie below what has one. 2 us a
-        leaf in it, and more.
+        """Whether a blob is on record here, and has an origin or is a file or a block, which may lie below
+        what has one. What `rm` took away stays away. 2 us a leaf in it, and more.
         """
+        if not self._store.remembers(root):
+            return False
         return self._refetch.knows(blob_name(root)) or bool(self._store.dag.whole_names(root))
 
     async def back(self, cid: Cid, roots: Sequence[Cid | None], error: EdgeError) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import socket
 import struct
 from collections.abc import Iterator
 from email.message import Message
@@ -322,3 +323,28 @@ def test_a_quota_refuses_a_body_without_a_length_before_it_ends(node: Node, data
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 403 "), answer
     assert b"quota_exceeded" in answer
+
+
+def _raw(node: Node, request: bytes) -> bytes:
+    with node.connect() as sock:
+        sock.sendall(request)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    return answer
+
+
+def test_an_old_client_need_not_name_a_host(node: Node) -> None:
+    """RFC 9112 §3.2 asks it of HTTP/1.1 alone; health checks of proxies are HTTP/1.0 without one."""
+    for path, content in (("/", b""), (of(SMALL), SMALL)):
+        answer = _raw(node, f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 200 "), answer[:300]
+        assert answer.endswith(content)
+    assert _raw(node, b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_options_of_the_server_itself_are_told(node: Node) -> None:
+    answer = _raw(node, b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 204 "), answer[:300]
+    assert b"\r\nAllow: GET, HEAD, " in answer

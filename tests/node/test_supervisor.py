@@ -76,6 +76,21 @@ def test_after_rm_returns_no_worker_and_no_kept_alive_connection_answers(data: P
             session.close()
 
 
+def test_what_was_removed_does_not_come_back_from_the_file_it_was(data: Path, tmp_path: Path) -> None:
+    """A node that may dial out has its origins, and reads what was evicted from there; rm is meant."""
+    (tmp_path / "file").write_bytes(b"on the disk still")
+    name = str(edge_json(data, "put", str(tmp_path / "file"))["blake3"])
+    with Node(data, "--workers", "2") as node:
+        assert node.get(f"/blake3/{name}").status == 200
+        assert edge(data, "evict", name).returncode == 0
+        assert node.get(f"/blake3/{name}").status == 200, "evicted, and here again"
+        assert edge(data, "rm", name).returncode == 0
+        for _ in range(6):
+            for query in ("", "?format=bao"):
+                assert node.get(f"/blake3/{name}{query}").status == 404
+        assert edge(data, "ls", "--json").stdout == b""
+
+
 def test_a_killed_worker_is_replaced_and_its_queue_is_served(data: Path) -> None:
     path = put(data, b"still here")
     with Node(data, "--workers", "1") as node:

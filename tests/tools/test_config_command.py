@@ -74,3 +74,11 @@ def test_check_refuses_a_certificate_that_cannot_be_used(edge: Edge, tmp_path: P
     result = edge("config", "check", "--config", file)
     assert result.code == 2
     assert str(tmp_path / "cert.pem") in result.err
+
+
+def test_a_file_may_be_named_before_the_command_too(edge: Edge, tmp_path: Path) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text("[node]\nworkers = 3\n")
+    found = edge("--config", file, "config", "explain", "node.workers", "--json").records[0]
+    assert (found["value"], found["from"]) == (3, f"{file}:2")
+    assert edge("--config", tmp_path / "none", "config", "check", "--json").code == 2

@@ -78,7 +78,8 @@ def rm(invocation: Invocation, things_: tuple[Named, ...], force: bool) -> None:
     """Remove blobs and DAGs.
 
     Local pins go with them; accounts' pins fail, with --force, of directories around a blob too. Of a DAG
-    the blocks go that no other kept DAG needs. Once this returns, no worker answers them any more. (`unpin`
+    the blocks go that no other kept DAG needs. Once this returns, no worker answers them any more; a CID is
+    fetched anew when somebody asks for it, unless the node is offline or its denylist names it. (`unpin`
     lets go and leaves the rest to gc; `evict` drops bytes and keeps the pin.)
 
     \b

@@ -1,6 +1,7 @@
 """The entry of `fleek-edge`: its commands, and the options that every one of them has."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NoReturn
 
 import click
@@ -40,11 +41,13 @@ COMMANDS: Final[Commands] = {
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
 )
-@click.option("--data", type=click.Path(), help="Data folder, for every command.")
-@click.option("--config", "config_file", type=click.Path(), help="Configuration file, for every command.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder, for every command.")
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="Configuration file, for every command."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON output, for every command that has one.")
 @click.version_option(package_name="fleek-edge", prog_name="fleek-edge", message="%(prog)s %(version)s")
-def edge(data: str | None, config_file: str | None, as_json: bool) -> None:
+def edge(data: Path | None, config_file: Path | None, as_json: bool) -> None:
     """Keep content by BLAKE3 hash, and serve any range of it, verified.
 
     \b
