@@ -14,12 +14,21 @@ from blockstore import Blob, Ingest, Put, Root, Store
 from blockstore.origin import Origin, OriginKind
 from blockstore.origin_book import blob_name
 from content import names
+from gateway.conditional import Verdict, evaluate
 from gateway.digest import UploadDigests
 from net.answer import Answer
 from net.app import BodyReader
 from net.bearer import Caller, require
 from net.http1 import Request
-from runtime.errors import BadRequest, BlobDamaged, EdgeError, NotFound, QuotaExceeded, Unverified
+from runtime.errors import (
+    BadRequest,
+    BlobDamaged,
+    EdgeError,
+    NotFound,
+    PreconditionFailed,
+    QuotaExceeded,
+    Unverified,
+)
 
 # type "/" subtype *( ";" parameter ), RFC 9110 §8.3.1, bounded; quoted parameter values excluded CR/LF
 _MEDIA_TYPE: Final = re.compile(
@@ -34,11 +43,13 @@ async def put_blob(
 ) -> Answer:
     """201 when stored, 200 when it was there, 422 (Unverified) when the bytes do not match."""
     caller = require(principal, "put")
+    digests = _checked_fields(request, root)
     blob = _whole_blob(store, root)
+    _check_conditions(request, root, is_here=blob is not None)
     if blob is None:
-        return _stored(await _ingest(store, request, caller, body, expected=root), caller)
+        return _stored(await _ingest(store, request, caller, body, digests, expected=root), caller)
     if not request.expect_continue:  # a client that asked first is spared sending what is here already
-        await _compare(blob, body)
+        await _compare(blob, body, digests)
     held_by = Root.account(caller.account)
     store.origins.note_soon(blob_name(root), _came_from(store, request, caller, blob.size_bytes))
     await asyncio.to_thread(store.add_root, root, held_by, quota_bytes=caller.quota_bytes)
@@ -48,7 +59,36 @@ async def put_blob(
 async def post_blob(store: Store, request: Request, principal: Caller | None, body: BodyReader) -> Answer:
     """Store a body under whatever hash it has."""
     caller = require(principal, "put")
-    return _stored(await _ingest(store, request, caller, body, expected=None), caller, located=True)
+    digests = _checked_fields(request, None)
+    return _stored(await _ingest(store, request, caller, body, digests, expected=None), caller, located=True)
+
+
+def _checked_fields(request: Request, expected: bytes | None) -> UploadDigests:
+    """The digests that a request announces. Raises Unverified, BadRequest for what is no whole plain body."""
+    digests = UploadDigests(request.fields.get("content-digest"), request.fields.get("repr-digest"))
+    if expected is not None and digests.blake3 not in (None, expected):
+        raise Unverified("the digest field names another hash than the address", where=names.hex(expected))
+    if request.fields.get("content-encoding") is not None:
+        raise BadRequest(
+            "an encoded body is not decoded here", where="Content-Encoding", hint="send it plain"
+        )
+    if request.fields.get("content-range") is not None:  # RFC 9110 §14.5
+        raise BadRequest("a part is not stored by itself", where="Content-Range", hint="send the whole")
+    return digests
+
+
+def _check_conditions(request: Request, root: bytes, *, is_here: bool) -> None:
+    """Raise PreconditionFailed where If-Match or If-None-Match does not hold (RFC 9110 §13.1)."""
+    if_match, if_none_match = request.fields.get("if-match"), request.fields.get("if-none-match")
+    if is_here:
+        verdict = evaluate(
+            f'"{names.hex(root)}"', if_match=if_match, if_none_match=if_none_match, is_read=False
+        )
+    else:
+        verdict = Verdict.PERFORM if if_match is None else Verdict.PRECONDITION_FAILED
+    if verdict is not Verdict.PERFORM:
+        why = "it is here already" if is_here and if_match is None else "what it asks for is not here"
+        raise PreconditionFailed(f"the condition of the request does not hold: {why}", where=names.hex(root))
 
 
 def _whole_blob(store: Store, root: bytes) -> Blob | None:
@@ -60,16 +100,18 @@ def _whole_blob(store: Store, root: bytes) -> Blob | None:
     return None if blob.damaged_segments else blob
 
 
-async def _compare(blob: Blob, body: BodyReader) -> None:
+async def _compare(blob: Blob, body: BodyReader, digests: UploadDigests) -> None:
     """Check a body against the stored bytes, which is cheaper than hashing and writes nothing."""
     position = 0
     async for data in body:
         stop = position + len(data)
         if stop > blob.size_bytes or blob.read(position, stop) != data:
             raise Unverified("the bytes are not those of this name", where=names.hex(blob.root))
+        digests.update(data)
         position = stop
     if position != blob.size_bytes:
         raise Unverified("the body ends before the blob does", where=names.hex(blob.root))
+    digests.check()
 
 
 async def _ingest(
@@ -77,17 +119,11 @@ async def _ingest(
     request: Request,
     caller: Caller,
     body: BodyReader,
+    digests: UploadDigests,
     *,
     expected: bytes | None,
 ) -> Put:
     content_type = stored_type(request.fields.get("content-type"))
-    digests = UploadDigests(request.fields.get("content-digest"), request.fields.get("repr-digest"))
-    if expected is not None and digests.blake3 not in (None, expected):
-        raise Unverified("the digest field names another hash than the address", where=names.hex(expected))
-    if request.fields.get("content-encoding") is not None:
-        raise BadRequest(
-            "an encoded body is not decoded here", where="Content-Encoding", hint="send it plain"
-        )
     used_bytes = 0 if caller.quota_bytes is None else store.account_bytes(caller.account)
     _check_quota(caller, used_bytes, request.content_length or 0)
     ingest = store.ingest(expected=expected or digests.blake3, size_hint=request.content_length)

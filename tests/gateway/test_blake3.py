@@ -306,6 +306,41 @@ def test_a_broken_digest_promise_keeps_nothing(node: Node, data: Path) -> None:
     assert node.get(of(b"wrong")).status == 404
 
 
+def test_conditions_of_a_put_are_kept(node: Node, data: Path) -> None:
+    """RFC 9110 §13.1: 412, and nothing is done."""
+    auth = {"Authorization": f"Bearer {token(data, 'alice', 'put')}"}
+    body = b"put under conditions"
+    tag = f'"{root_of(body).hex()}"'
+    for field in (tag, "*", '"x"'):
+        refused = node.request("PUT", of(body), {**auth, "If-Match": field}, body)
+        assert (refused.status, refused.json()["error"]["kind"]) == (412, "precondition_failed")
+    assert node.get(of(body)).status == 404
+    assert node.request("PUT", of(body), {**auth, "If-None-Match": "*"}, body).status == 201
+    for name, field, status in (
+        ("If-None-Match", "*", 412),
+        ("If-None-Match", f"W/{tag}", 412),
+        ("If-None-Match", '"x"', 200),
+        ("If-Match", tag, 200),
+        ("If-Match", "*", 200),
+        ("If-Match", '"x"', 412),
+    ):
+        assert node.request("PUT", of(body), {**auth, name: field}, body).status == status, (name, field)
+
+
+def test_what_a_put_says_of_its_body_is_checked_also_when_that_is_here(node: Node, data: Path) -> None:
+    auth = {"Authorization": f"Bearer {token(data, 'alice', 'put')}"}
+    for body in (b"never put before", SMALL):
+        for name, field, status in (
+            ("Content-Range", f"bytes 0-{len(body) - 1}/{len(body)}", 400),
+            ("Content-Encoding", "gzip", 400),
+            ("Content-Digest", f"sha-256=:{base64.b64encode(bytes(32)).decode()}:", 422),
+            ("Repr-Digest", f"blake3=:{base64.b64encode(bytes(32)).decode()}:", 422),
+        ):
+            refused = node.request("PUT", of(body), {**auth, name: field}, body)
+            assert refused.status == status, (body, name, refused.body)
+    assert node.get(of(b"never put before")).status == 404
+
+
 def test_a_quota_refuses_before_and_after_the_body(node: Node, data: Path) -> None:
     auth = {"Authorization": f"Bearer {token(data, 'bob', 'put', '--quota-bytes', '1000')}"}
     assert node.request("POST", "/blake3/", auth, b"a" * 600).status == 201
