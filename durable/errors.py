@@ -64,8 +64,13 @@ def translated(error: BaseException, where: str) -> EdgeError:
     if isinstance(error, lmdb.ReadersFullError):
         return Busy("every reader slot of the store is taken", where=where, hint="raise max_readers")
     if code in _UNUSABLE_PATH or isinstance(error, lmdb.ReadonlyError):
+        reason = getattr(error, "strerror", None) or str(error)
+        if code in (errno.EEXIST, errno.ENOTDIR):
+            reason = "there is a file where a folder should be"
         return UsageError(
-            f"this path cannot be used: {error}", where=where, hint="check that it exists, its owner and mode"
+            f"this path cannot be used: {reason}",
+            where=where,
+            hint="check that it exists, its owner and mode",
         )
     if code == errno.EIO or isinstance(error, _DAMAGED):
         return BlobDamaged(f"cannot read or write the database: {error}", where=where, hint="check the disk")

@@ -127,3 +127,10 @@ def test_a_name_that_is_no_text_is_shown_escaped_and_stored(edge: Edge, tmp_path
     assert plain.out.count(b"\n") == 1
     assert b"a\\udcff\\nb" in plain.out
     assert edge("put", path, "--json").records[0]["path"] == str(path)
+
+
+def test_a_data_folder_that_is_a_file_is_told(edge: Edge, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    refused = edge("--data", tmp_path / "file", "put", "-", "--json", stdin=b"x")
+    assert (refused.code, "a file where a folder should be" in refused.error["message"]) == (2, True)
+    assert "Errno" not in refused.err
