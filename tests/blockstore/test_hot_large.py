@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.blockstore.test_extent_sums import flip
 from tests.blockstore.test_extents import files
 from tests.blockstore.test_hot import HEAD, OPENING, Bench
 
@@ -59,14 +60,6 @@ def begun(bench: Bench) -> bool:
 def path_of(bench: Bench) -> Path:
     [path] = files(bench.store)
     return path
-
-
-def flip(path: Path, at: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(at)
-        [byte] = file.read(1)
-        file.seek(at)
-        file.write(bytes([byte ^ 1]))
 
 
 def test_a_large_body_comes_whole_and_its_owner_is_told(bench: Bench) -> None:

@@ -155,6 +155,14 @@ async def warm(server: Server) -> Client:
     return client
 
 
+async def begun(server: Server, hot: PythonHotPath) -> Client:
+    """One whose request for the long body was begun."""
+    client = await warm(server)
+    await client.send(get("/long"))
+    await until(lambda: bool(hot.bodies))
+    return client
+
+
 def test_a_body_that_the_hot_path_goes_on_with_is_one_answer_among_others() -> None:
     async def main() -> None:
         memory, hot = app(b"/long")
@@ -177,9 +185,7 @@ def test_a_body_that_is_given_back_is_sent_to_its_end(sent: int) -> None:
     async def main() -> None:
         memory, hot = app(b"/long")
         async with served(memory, hot=hot) as server:
-            client = await warm(server)
-            await client.send(get("/long"))
-            await until(lambda: bool(hot.bodies))
+            client = await begun(server, hot)
             hot.send(sent)
             [(owner, _, _)] = hot.bodies.values()
             hot.tell(owner, whole=False)
@@ -195,9 +201,7 @@ def test_a_request_behind_a_body_that_is_going_is_answered_after_it() -> None:
     async def main() -> None:
         memory, hot = app(b"/long")
         async with served(memory, hot=hot) as server:
-            client = await warm(server)
-            await client.send(get("/long"))
-            await until(lambda: bool(hot.bodies))
+            client = await begun(server, hot)
             await client.send(get("/d") + get("/a"))
             assert [(await client.response()).body for _ in range(3)] == [LONG, b"decided", b"hello"]
 
@@ -208,9 +212,7 @@ def test_a_request_that_is_faster_than_the_news_of_the_bodys_end_is_answered() -
     async def main() -> None:
         memory, hot = app(b"/long")
         async with served(memory, hot=hot) as server:
-            client = await warm(server)
-            await client.send(get("/long"))
-            await until(lambda: bool(hot.bodies))
+            client = await begun(server, hot)
             [(fd, (owner, left, taken))] = hot.bodies.items()
             assert os.write(fd, left) == len(left)
             hot.bodies[fd] = owner, b"", taken + len(left)
@@ -226,9 +228,7 @@ def test_what_left_of_a_body_is_metered_when_its_client_goes() -> None:
     async def main() -> None:
         memory, hot = app(b"/long")
         async with served(memory, hot=hot) as server:
-            client = await warm(server)
-            await client.send(get("/long"))
-            await until(lambda: bool(hot.bodies))
+            client = await begun(server, hot)
             hot.send(20_000)
             client.reset()
             await until(lambda: server.listener.connections == 0)
@@ -244,9 +244,7 @@ def test_a_client_that_takes_nothing_of_a_body_is_cut_and_one_that_does_is_not()
         memory, hot = app(b"/long")
         limits = HttpLimits(write_idle_s=10.0, progress_bytes=1024)
         async with served(memory, limits, hot=hot) as server:
-            client = await warm(server)
-            await client.send(get("/long"))
-            await until(lambda: bool(hot.bodies))
+            client = await begun(server, hot)
             for _ in range(3):
                 hot.send(2000)
                 server.pass_time(10.6)
@@ -264,9 +262,7 @@ def test_draining_waits_for_a_body_that_is_going() -> None:
     async def main() -> None:
         memory, hot = app(b"/long")
         async with served(memory, hot=hot) as server:
-            client = await warm(server)
-            await client.send(get("/long"))
-            await until(lambda: bool(hot.bodies))
+            client = await begun(server, hot)
             draining = asyncio.create_task(server.listener.drain(10.0))
             await asyncio.sleep(0)
             hot.send(len(LONG))
