@@ -71,8 +71,13 @@ class HotConnection(Connection):
         assert self._begun is not None, "only what was begun ends"
         (_, hit), self._begun = self._begun, None
         self._phase = Phase.HEAD
-        self._serving.meter.sent(None, hit.kind, hit.size_bytes, 200)
-        self._rest()
+        serving, limits = self._serving, self._serving.limits
+        serving.meter.sent(None, hit.kind, hit.size_bytes, 200)
+        if self._wire.ended or serving.draining or limits.keep_alive_s < limits.write_idle_s:
+            self._rest()
+        else:
+            self._idle = True
+            self.due_s = serving.idle_due_s  # later than the body's, at which the wheel looks again
 
     def taken_back(self) -> None:
         """See `Owner.taken_back`."""

@@ -308,6 +308,11 @@ class Pins:
             self._turn = places[-1].account
         return [pin for pin in found if pin is not None]
 
+    def waits(self) -> bool:
+        """Whether any pin waits for the worker, now or later; 3 us."""
+        with self._index.reading() as txn:
+            return not self.table.queue.is_empty(txn)
+
     def changes(self) -> int:
         """A number that is another one after pins were accepted, replaced or removed; 3 us. Any process."""
         with self._index.reading() as txn:

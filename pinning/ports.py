@@ -58,6 +58,10 @@ class PinWork(Protocol):
         """
         ...
 
+    def waits(self) -> bool:
+        """Whether any pin waits for the worker, now or later; 3 us."""
+        ...
+
     def changes(self) -> int:
         """A number that is another one after pins were accepted, replaced or removed; 3 us. Any process."""
         ...

@@ -46,6 +46,10 @@ class Queue:
         """A pin waits no more."""
         txn.delete(_due_key(place, next_try_s), db=self._table)
 
+    def is_empty(self, txn: Txn) -> bool:
+        """Whether no pin waits for a turn, now or later."""
+        return not txn.cursor(self._table).first()
+
     def due(self, txn: Txn, now_s: float, limit: int, busy: Collection[Place], after: int) -> list[Place]:
         """Places whose turn it is, accounts with the fewest in hand first, then in a ring behind `after`.
 

@@ -131,6 +131,8 @@ class PinWorker:
         limit = 2 * self._settings.at_once  # so that every account that may begin one is among the first
         is_offline = self._means.retrieval is None
         try:
+            if not self._at_work and not self._work.waits():
+                return
             most = max(limit, _OFFLINE_AT_ONCE) if is_offline else limit
             due = await asyncio.to_thread(self._work.due, self._clock.now_s(), most, tuple(self._at_work))
             if is_offline and due:

@@ -31,6 +31,9 @@ const TURN_BYTES: usize = 16 * SEGMENT_BYTES;
 const EVENTS: usize = 64;
 /// How often bodies whose clients take nothing are looked at.
 const LOOK_S: Duration = Duration::from_secs(1);
+/// How long the news of a whole body may wait: by then the next request on its connection has mostly come, which
+/// asks by itself (`take_back`), and the event loop was spared a turn.
+const NEWS_S: Duration = Duration::from_millis(10);
 const SO_MEMINFO: i32 = 55; // <asm-generic/socket.h>
 /// Struct of `<linux/sock_diag.h>`: received, its limit, sent, its limit, forward, queued, …
 const MEMINFO_WORDS: usize = 9;
@@ -251,6 +254,7 @@ impl Bodies {
         unwatch(&self.shared.poll, fd);
         let body = &each.body;
         py.detach(|| *locked(&body.turn) = false);
+        locked(&self.shared.ended).retain(|(_, id, _)| *id != body.id);
         Some(each.head_bytes + body.at.load(Ordering::Acquire))
     }
 }
@@ -280,13 +284,13 @@ impl Shared {
             libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
         }
         let mut looked = Instant::now();
+        let mut news: Option<Instant> = None;
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         while !self.stopped.load(Ordering::Acquire) {
-            let most = EVENTS as i32;
+            let (most, wait) = (EVENTS as i32, if news.is_some() { NEWS_S } else { LOOK_S });
             // SAFETY: the kernel writes at most as many events as there is room for.
-            let count = unsafe {
-                libc::epoll_wait(self.poll.as_raw_fd(), events.as_mut_ptr(), most, LOOK_S.as_millis() as i32)
-            };
+            let count =
+                unsafe { libc::epoll_wait(self.poll.as_raw_fd(), events.as_mut_ptr(), most, wait.as_millis() as i32) };
             for event in &events[..usize::try_from(count).unwrap_or(0)] {
                 let id = event.u64;
                 let body = locked(&self.going).get(&id).cloned();
@@ -297,6 +301,11 @@ impl Shared {
             if looked.elapsed() >= LOOK_S {
                 looked = Instant::now();
                 self.look();
+            }
+            news = if locked(&self.ended).is_empty() { None } else { news.or_else(|| Some(Instant::now())) };
+            if news.is_some_and(|since| since.elapsed() >= NEWS_S) {
+                ring(&self.bell);
+                news = None;
             }
         }
     }
@@ -328,7 +337,9 @@ impl Shared {
         drop(goes);
         locked(&self.going).remove(&body.id);
         locked(&self.ended).push((body.fd, body.id, whole));
-        ring(&self.bell);
+        if !whole {
+            ring(&self.bell);
+        }
     }
 
     /// Give back bodies of another generation, also those whose clients take nothing.

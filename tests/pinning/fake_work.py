@@ -56,6 +56,10 @@ class FakeWork:
         rounds = itertools.zip_longest(*by_account.values())
         return [pin for each in rounds for pin in each if pin is not None][:limit]
 
+    def waits(self) -> bool:
+        """Whether there is any."""
+        return bool(self.pins)
+
     def changes(self) -> int:
         """A counter."""
         return self._changes
