@@ -32,6 +32,8 @@ log = logging.getLogger("fleek.pinning")
 
 # How soon a pin that another process accepted is noticed: one look costs 3 us
 _POLL_S: Final = 0.05
+# The same while nothing is queued: twenty wakes a second are what an idle node is made of
+_REST_POLL_S: Final = 0.2
 # Retries come due without anything changing
 _DUE_S: Final = 0.5
 # Offline a look at a root and its share of a commit take 0.1 ms; a hundred thousand pins have their turn in
@@ -100,6 +102,7 @@ class PinWorker:
     async def _pause(self, stopping: asyncio.Event) -> None:
         """Wait until there is something to do. A timer's look costs a tenth of what waking this task does."""
         loop = asyncio.get_running_loop()
+        poll_s = _POLL_S if self._at_work else _REST_POLL_S
         timer: asyncio.TimerHandle | None = None
 
         def look() -> None:
@@ -109,9 +112,9 @@ class PinWorker:
             if is_due or stopping.is_set() or self._work.changes() != self._seen:
                 self._wake.set()
             else:
-                timer = loop.call_later(_POLL_S, look)
+                timer = loop.call_later(poll_s, look)
 
-        timer = loop.call_later(_POLL_S, look)
+        timer = loop.call_later(poll_s, look)
         try:
             await self._wake.wait()
         finally:
