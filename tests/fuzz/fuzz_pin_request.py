@@ -2,12 +2,15 @@
 
 The first byte chooses which. Invariants
  1. Only BadRequest is raised, and it names a field.
- 2. What is taken keeps the bounds of the specification, and is told as JSON that says the same.
+ 2. What is taken keeps the bounds of the specification, and is told as JSON that says the same, less
+    secrets of origins.
  3. A time that is taken is the same after it was written and read again.
 """
 
 import json
+from dataclasses import replace
 
+from blockstore.origin_address import shown
 from pinning import api_query, timestamps
 from pinning.api_json import pin_json
 from pinning.pin import Pin, Status
@@ -51,10 +54,11 @@ def _body(body: bytes) -> None:
     told = json.loads(pin_json(Pin("id", "ada", 5, Status.PINNED, wish), "[]"))["pin"]
     assert told["cid"] == str(wish.cid)
     assert told.get("name") == wish.name
-    assert tuple(told.get("origins", ())) == wish.origins
+    without_secrets = shown(wish.origins)
+    assert tuple(told.get("origins", ())) == without_secrets
     assert told.get("meta", {}) == wish.meta
     again = api_query.wish(json.dumps(told).encode(), NOW_S)
-    assert again == wish, "what is told is not what was asked"
+    assert again == replace(wish, origins=without_secrets), "what is told is not what was asked"
 
 
 def _time(text: str) -> None:
