@@ -220,8 +220,8 @@ class _Picking:
         """They are there."""
 
     def directory(self, entries: Sequence[Entry], shown: str, attributes: Attributes) -> DirectoryMade:
-        """See `Adding.directory`; not called."""
-        raise NotImplementedError
+        """Directories are built in `after`, which passes over them here."""
+        raise AssertionError("a directory was built outside `after`")
 
     def _lacking(self, parts: Parts) -> Cid | None:
         """The CID that a file has to have, where it is asked for and not here."""

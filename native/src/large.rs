@@ -25,20 +25,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::extent::{ExtentSums, SEGMENT_BYTES, Sums};
+use crate::lend::{TURN_BYTES, Turn, hand_over, lend};
 
-/// Sent on one connection before others get a turn: as `limits.turn_bytes` has it.
-const TURN_BYTES: usize = 16 * SEGMENT_BYTES;
 const EVENTS: usize = 64;
 /// How often bodies whose clients take nothing are looked at.
 const LOOK_S: Duration = Duration::from_secs(1);
 /// How long the news of a whole body may wait: by then the next request on its connection has mostly come, which
 /// asks by itself (`take_back`), and the event loop was spared a turn.
 const NEWS_S: Duration = Duration::from_millis(10);
-const SO_MEMINFO: i32 = 55; // <asm-generic/socket.h>
-/// Struct of `<linux/sock_diag.h>`: received, its limit, sent, its limit, forward, queued, …
-const MEMINFO_WORDS: usize = 9;
-const SEND_LIMIT: usize = 3;
-const QUEUED: usize = 5;
 /// What the thread's set calls the descriptor that tells it to stop.
 const STOP: u64 = 0;
 
@@ -59,13 +53,6 @@ impl LargeEntry {
     fn new(generation: u64, head: Py<PyBytes>, number: u64, size_bytes: usize, hit: Py<PyAny>) -> Self {
         Self { generation, head, number, size_bytes, hit }
     }
-}
-
-/// How a turn of a body ended, after it was sent to `at`.
-enum Turn {
-    Whole,
-    Waits(usize),
-    Declined,
 }
 
 /// A body that may be begun; so much of it was checked lately.
@@ -350,61 +337,6 @@ impl Shared {
             self.turn(&body);
         }
     }
-}
-
-/// Check what the socket has room for and hand it over; of `size` bytes from `at` on.
-fn lend(sums: &Sums, fd: i32, at: usize, size: usize) -> Turn {
-    let first = (at / SEGMENT_BYTES) as u32;
-    let base = at - at % SEGMENT_BYTES;
-    let most = size.min(base + TURN_BYTES);
-    let end = if sums.is_fresh(first, most) {
-        most
-    } else {
-        // Of what has to be read to be checked only as much as the socket takes, in whole segments
-        let room = room_bytes(fd);
-        if room == 0 {
-            return Turn::Waits(at);
-        }
-        let reach = at.saturating_add(room).next_multiple_of(SEGMENT_BYTES).min(most);
-        base + sums.intact(first, reach)
-    };
-    if end <= at {
-        return Turn::Declined;
-    }
-    hand_over(sums, fd, at, end, size)
-}
-
-/// Lend bytes [at, end) of what was checked to the kernel.
-fn hand_over(sums: &Sums, fd: i32, at: usize, end: usize, size: usize) -> Turn {
-    let mut offset = at as libc::off_t;
-    // SAFETY: both descriptors are open: `sums` owns its own, and whoever closes the socket takes it back before.
-    let sent = unsafe { libc::sendfile(fd, sums.fd(), &raw mut offset, end - at) };
-    if sent < 0 {
-        return match io::Error::last_os_error().kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Turn::Waits(at),
-            _ => Turn::Declined, // broken, or a file system that lends no pages: met again by who may say so
-        };
-    }
-    match at + sent as usize {
-        whole if whole == size => Turn::Whole,
-        same if same == at => Turn::Declined,
-        now => Turn::Waits(now),
-    }
-}
-
-/// About how many bytes the kernel takes now; 0 while it would not say that the socket is writable (net/wire.py).
-fn room_bytes(fd: i32) -> usize {
-    let mut words = [0_u32; MEMINFO_WORDS];
-    let mut length = size_of_val(&words) as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes.
-    let failed =
-        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, words.as_mut_ptr().cast(), &raw mut length) };
-    if failed != 0 || (length as usize) < 4 * (QUEUED + 1) {
-        return TURN_BYTES;
-    }
-    let (limit, queued) = (words[SEND_LIMIT], words[QUEUED]);
-    let free = limit.saturating_sub(queued);
-    if free >= queued >> 1 { free as usize } else { 0 }
 }
 
 fn owned(fd: i32) -> io::Result<OwnedFd> {

@@ -26,6 +26,8 @@ mod hot;
 #[cfg(feature = "python")]
 mod large;
 #[cfg(feature = "python")]
+mod lend;
+#[cfg(feature = "python")]
 mod node;
 #[cfg(feature = "python")]
 mod python;
