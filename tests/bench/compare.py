@@ -89,12 +89,13 @@ def duel(
     connections: int = CONNECTIONS,
     think_ms: int = 0,
     load_cores: tuple[int, ...] = (LOAD_CORE,),
+    count: int = ROUNDS,
 ) -> Duel:
-    """ROUNDS of each in turn after one short unmeasured run of each; who goes first alternates."""
+    """`count` rounds of each in turn after one short unmeasured run of each; who goes first alternates."""
     for target in (ours, peer):
         one_round(target, connections=connections, duration_s=1)
     result = Duel([], [])
-    for index in range(ROUNDS):
+    for index in range(count):
         order = [(ours, result.ours), (peer, result.peer)]
         for target, rounds in order if index % 2 == 0 else reversed(order):
             rounds.append(
