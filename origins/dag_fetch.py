@@ -32,6 +32,8 @@ _HEDGE_S: Final = 10.0
 # More than a terabyte is asked for in parts
 _BYTES_MAX: Final = 1 << 40
 _TOLD_MAX: Final = 3  # different failures
+# Links of a block that are looked at, evenly spread, to tell whether most of what is below it is here: 20 ms
+_LOOKED_AT_MAX: Final = 2048
 _LEAVES: Final = frozenset((codecs.RAW, codecs.JSON, codecs.CBOR))
 
 
@@ -53,19 +55,22 @@ class DagFetch:
         self._store, self._trustless, self._sources, self._looking = store, trustless, sources, looking
         self._turns = asyncio.Semaphore(max_fetches)
 
-    async def dag(self, cid: Cid, also: Sequence[str] = (), root: Cid | None = None) -> None:
+    async def dag(
+        self, cid: Cid, also: Sequence[str] = (), root: Cid | None = None, *, by_parts: bool = False
+    ) -> None:
         """Return when the block is here and, of what is below it, what one source gave: all, or a part.
 
-        `also`: base URLs of gateways that are said to have it; `root`: what it is a part of. Raises NotFound,
-        Unreachable, SourceTimeout, StoreFull; BadRequest for a hash that cannot be verified. May be cancelled
-        at any moment.
+        `also`: base URLs of gateways that are said to have it; `root`: what it is a part of. `by_parts`: who
+        asks will ask for each part that lacks, so that nothing is asked for together of which most is here.
+        Raises NotFound, Unreachable, SourceTimeout, StoreFull; BadRequest for a hash that cannot be verified.
+        May be cancelled at any moment.
         """
         multihash.verify(cid.multihash, b"")  # refuses what could never be verified
         self._sources.tell(also)
         async with self._turns:
             if not self._is_here(cid):
                 await self._block(cid, also, root or cid)
-            if await step(self._lacks_something, cid):
+            if await step(self._lacks_most if by_parts else self._lacks_something, cid):
                 try:
                     await self._below(cid, also, root or cid)
                 except StoreFull:
@@ -83,6 +88,18 @@ class DagFetch:
             return not all(map(self._is_here, links_through(cid, self._store.dag.read(cid))))
         except BadRequest:
             return False
+
+    def _lacks_most(self, cid: Cid) -> bool:
+        """Whether so much of what a block links to lacks that it is asked for together."""
+        if cid.codec in _LEAVES:
+            return False
+        try:
+            linked = links_through(cid, self._store.dag.read(cid))
+        except BadRequest:
+            return False
+        below = [each for each in linked if not each.is_identity]
+        looked_at = below[:: 1 + len(below) // _LOOKED_AT_MAX]
+        return sum(map(self._is_here, looked_at)) * 2 < len(looked_at)
 
     async def _block(self, cid: Cid, also: Sequence[str], root: Cid) -> None:
         said: dict[str, EdgeError] = {}

@@ -139,8 +139,11 @@ class Fetcher:
         return self._ways.knows_blob(root)
 
     async def dag(self, cid: Cid, also: Sequence[str] = (), root: Cid | None = None) -> None:
-        """Return when the block and what one source has below it are here, see `DagFetch.dag`."""
-        await self._dags.dag(cid, also, root)
+        """Return when the block and what one source has below it are here, unless most of it was.
+
+        See `DagFetch.dag`.
+        """
+        await self._dags.dag(cid, also, root, by_parts=True)
 
     async def settle(self) -> None:
         """Return when damage that was found until now is on record, so that it counts as missing."""

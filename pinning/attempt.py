@@ -22,8 +22,11 @@ from runtime.errors import EdgeError, NotFound, QuotaExceeded, Unreachable
 
 log = logging.getLogger("fleek.pinning")
 
-# A crash costs the walk over what came in this time, and no byte that came
+# A crash costs the walk over what came in this time
 _PROGRESS_S: Final = 1.0
+# More than this of a block's DAG is not sent again for what lacks of it: then its children come each on its
+# own. So little costs a crash, a try that ended, and the next version of what is here
+_SENT_AGAIN_BYTES: Final = 16 << 20
 # While a fetch is under way, what has come is walked over this often
 _LOOK_S: Final = 0.2
 # So many children of one block that lack are asked for together, as the CAR of their parent
@@ -170,7 +173,7 @@ class Attempt:
         lacking = Counter(parent for _, parent in missing)
         for cid, parent in missing:
             wanted = cid
-            if parent is not None and (lacking[parent] >= _TOGETHER and parent.multihash not in self._asked):
+            if parent is not None and lacking[parent] >= _TOGETHER and self._comes_together(here, parent):
                 wanted = parent
             if parent is not None and parent.multihash in running:
                 continue
@@ -178,6 +181,11 @@ class Attempt:
                 return
             self._count_again(wanted)
             running[wanted.multihash] = asyncio.create_task(self._fetch(wanted))
+
+    def _comes_together(self, here: HereWalk, parent: Cid) -> bool:
+        """Whether the CAR of a block is asked for, for what lacks right below it."""
+        sent_again_bytes = here.walk.bytes_below(parent)
+        return parent.multihash not in self._asked and sent_again_bytes <= _SENT_AGAIN_BYTES
 
     def _count_again(self, cid: Cid) -> None:
         """Note that a block is asked for; one that came is not asked for again, unless it cannot be read."""

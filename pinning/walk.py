@@ -47,6 +47,7 @@ class _Frame:
     next: int = 0
     in_file: bool = False
     is_file_root: bool = False
+    bytes_before: int = 0  # passed before it; 0 also where a cursor led into it
 
 
 class Walk:
@@ -130,6 +131,10 @@ class Walk:
     def links_waiting(self) -> int:
         """Links on the path that the walk has not come to; never fewer than blocks that are known wanted."""
         return sum(len(frame.links) - frame.next for frame in self._frames)
+
+    def bytes_below(self, cid: Cid) -> int:
+        """Bytes that were passed below a block on the path; after a start from a cursor rather too many."""
+        return next((self.bytes_ - each.bytes_before for each in self._frames if each.cid == cid), 0)
 
     # The cursor
 
@@ -230,8 +235,10 @@ class Walk:
             raise TooLarge(f"a block of more than {MAX_BLOCK_BYTES:,} bytes", where=cid.text())
         below, content_bytes, is_file = _opened(cid, data)
         frame = _Frame(cid, below, 0, is_file, is_file and not self._frames[-1].in_file)
-        if not self._resumes(frame) and not cid.is_identity:
-            self._count(len(data), content_bytes)
+        if not self._resumes(frame):
+            frame.bytes_before = self.bytes_
+            if not cid.is_identity:
+                self._count(len(data), content_bytes)
         if len(self._frames) > LEVELS_MAX:
             raise TooLarge(f"a DAG of more than {LEVELS_MAX:,} levels", where=cid.text())
         self._links_waiting += len(below)
