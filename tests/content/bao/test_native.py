@@ -2,16 +2,19 @@
 
 import array
 import contextlib
-from collections.abc import Callable
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from content.bao import _native
+from content.bao import _native, combined_pieces
 from content.bao.geometry import SEGMENT_BYTES, segment_count, segment_nodes_bytes
 from tests.content.bao import oracle
-from tests.content.bao.blobs import BOUNDARY_SIZES, blob, root_of
+from tests.content.bao.blobs import BOUNDARY_SIZES, blob, root_of, source
 
 CV = bytes(32)
 
@@ -62,6 +65,46 @@ def test_any_contiguous_buffer_is_taken() -> None:
     data = blob(5000)
     for form in (bytearray(data), memoryview(data), array.array("B", data), array.array("I", data)):
         assert _native.outboard(form)[0] == root_of(data)
+
+
+@pytest.fixture
+def nobody_is_interrupted() -> Iterator[None]:
+    """Threads take turns only where the one at work gives the interpreter up."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    yield
+    sys.setswitchinterval(before_s)
+
+
+LONG = blob(4 << 20)
+LONG_ROOT = root_of(LONG)
+LONG_STREAM = memoryview(b"".join(combined_pieces(source(LONG))))[8:]
+LONG_WORK: dict[str, Callable[[], object]] = {
+    "outboard": lambda: _native.outboard(LONG),
+    "segment": lambda: _native.segment(LONG[:SEGMENT_BYTES], 0, True),
+    "chunk_nodes": lambda: _native.chunk_nodes(LONG[:16384], 0),
+    "upper": lambda: _native.upper(LONG[: 1 << 20]),
+    "Subtree.feed": lambda: _native.Subtree(LONG_ROOT, 0, len(LONG), True).feed(LONG_STREAM, 0),
+}
+
+
+@pytest.mark.parametrize("name", LONG_WORK)
+@pytest.mark.usefixtures("nobody_is_interrupted")
+def test_others_run_while_long_work_is_done(name: str) -> None:
+    go, ran = threading.Event(), threading.Event()
+
+    def other() -> None:
+        go.wait()
+        ran.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    go.set()
+    stop_s = time.monotonic() + 10
+    while not ran.is_set() and time.monotonic() < stop_s:  # it has to wake up in the middle of the work
+        LONG_WORK[name]()
+    assert ran.is_set()
+    thread.join()
 
 
 WRONG: list[tuple[Callable[[], object], type[Exception]]] = [
