@@ -11,10 +11,11 @@ import tarfile
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import BinaryIO, Final, Literal, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from blockstore.adding.gathered import Gathered, Into
 from blockstore.adding.reading import Attributes
+from blockstore.adding.tar_headers import open_tar
 from blockstore.bundle import SEAL_BYTES
 from content.bao.geometry import SEGMENT_BYTES
 from content.cid import Cid
@@ -24,17 +25,7 @@ from runtime.errors import EdgeError, UsageError
 
 _Read = TypeVar("_Read")
 ENTRIES_MAX: Final = 10_000_000  # about 300 bytes each in memory
-_HEADER_BYTES_MAX: Final = 1 << 20  # of one long name or set of pax records; longer ones fill memory
 _NANO: Final = Decimal(1_000_000_000)
-_HEADERS: Final = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
-# Public in tarfile, and left out of its stubs
-_NO_HEADER: Final = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
 
 
 def add_tar(
@@ -64,37 +55,8 @@ def begins_as_tar(first: bytes) -> bool:
 
 def _read(adding: Into, file: BinaryIO, path: str, entries_max: int, *, packed: bool) -> Gathered:
     tree = Gathered(adding, "TAR", path, entries_max)
-    _Tar(adding, path, tree).read(file, "r|*" if packed else "r|")
+    _Tar(adding, path, tree).read(file, packed=packed)
     return tree
-
-
-def _open(file: BinaryIO, mode: Literal["r|*", "r|"]) -> tarfile.TarFile:
-    return tarfile.open(
-        fileobj=file,
-        mode=mode,
-        encoding="utf-8",
-        errors="surrogateescape",
-        tarinfo=_Member,
-        bufsize=SEGMENT_BYTES,
-    )
-
-
-class _Member(tarfile.TarInfo):
-    """A member that is read strictly: what is no header ends the reading with an error, not quietly."""
-
-    @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> "_Member":
-        try:
-            return super().fromtarfile(archive)
-        except _NO_HEADER as fault:
-            raise tarfile.ReadError(str(fault)) from None
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
-        member = super().frombuf(buf, encoding, errors)
-        if member.type in _HEADERS and member.size > _HEADER_BYTES_MAX:
-            raise tarfile.ReadError(f"a header of {member.size} bytes")
-        return member
 
 
 class _Tar:
@@ -105,9 +67,9 @@ class _Tar:
         self._path = path
         self._tree = tree
 
-    def read(self, file: BinaryIO, mode: Literal["r|*", "r|"]) -> None:
+    def read(self, file: BinaryIO, *, packed: bool) -> None:
         """Read all members. Raises UsageError, NotFound, StoreFull."""
-        archive = self._guarded(partial(_open, file, mode))
+        archive = self._guarded(partial(open_tar, file, packed=packed))
         while (member := self._guarded(archive.next)) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # it would remember all of them
             self._member(archive, member)
@@ -130,9 +92,6 @@ class _Tar:
             self._adding.after(partial(self._tree.folder, parts, attributes))
         elif not parts:
             raise UsageError("a member of the TAR has no name", where=self._path)
-        elif member.issparse():
-            hint = "make the archive without --sparse"
-            raise UsageError("a sparse member of a TAR cannot be added", where=member.name[:200], hint=hint)
         elif member.isfile():
             self._file(archive, member, parts, attributes)
         elif member.issym():
