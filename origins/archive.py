@@ -27,7 +27,7 @@ from origins.places import Fit
 from origins.rebuild import Rebuild
 from runtime.errors import BadRequest, Interrupted, NotFound, TooLarge, Unverified, UsageError
 
-ENTRIES_MAX: Final = 250_000  # about 75 MB of names, whoever sends it
+ENTRIES_MAX: Final = 250_000  # about 75 MB of names, twice that of the longest there are
 _PIECE_BYTES: Final = 1 << 20
 _Result = TypeVar("_Result")
 

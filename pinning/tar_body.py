@@ -28,7 +28,8 @@ from origins.steps import settled, step
 from pinning.pouring import pour
 from runtime.errors import BadRequest, Busy, Interrupted, UsageError
 
-ENTRIES_MAX: Final = 250_000  # of one archive: about 75 MB of names, whoever sends it
+# Of one archive: about 75 MB of names, twice that of the longest there are, whoever sends it
+ENTRIES_MAX: Final = 250_000
 # Archives in one request that are read side by side, by a thread each; their clients may be slow
 AT_ONCE: Final = 4
 MAGIC_BYTES: Final = tarfile.BLOCKSIZE

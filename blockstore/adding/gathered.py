@@ -9,7 +9,7 @@ from typing import BinaryIO, Final, Protocol
 
 from blockstore.adding.reading import NOTHING, Attributes, Keep
 from content.cid import Cid
-from content.unixfs.build_directory import DirectoryMade, Entry
+from content.unixfs.build_directory import NAME_BYTES_MAX, DirectoryMade, Entry
 from content.unixfs.build_file import FileMade
 from runtime.errors import UsageError
 
@@ -86,6 +86,10 @@ class Gathered:
         if "\0" in name:
             message = f"a name in the {self._what} holds a NUL, which no file can have"
             raise UsageError(message, where=repr(name)[:200])
+        if any(len(part.encode("utf-8", "surrogateescape")) > NAME_BYTES_MAX for part in parts):
+            # said here and not by the directory: all of them wait for it in memory
+            message = f"a name in the {self._what} has more than {NAME_BYTES_MAX} bytes"
+            raise UsageError(message, where=name[:200])
         if len(parts) > _DEPTH_MAX:
             raise UsageError(f"more than {_DEPTH_MAX} folders inside one another", where=name[:200])
         return parts
