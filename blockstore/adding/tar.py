@@ -26,6 +26,7 @@ from runtime.errors import EdgeError, UsageError
 _Read = TypeVar("_Read")
 ENTRIES_MAX: Final = 10_000_000  # about 300 bytes each in memory
 _NANO: Final = Decimal(1_000_000_000)
+_TIME_MAX_S: Final = 1 << 63
 
 
 def add_tar(
@@ -121,7 +122,7 @@ class _Tar:
         self._adding.data(data, attributes, shown, made)
 
     def _attributes(self, member: tarfile.TarInfo) -> Attributes:
-        return self._adding.keep.of(member.mode, _mtime_ns(member))
+        return self._adding.keep.of(member.mode, self._guarded(lambda: _mtime_ns(member)))
 
     def _link(self, parts: list[str], target: list[str]) -> None:
         found = self._tree.entry(target)
@@ -132,11 +133,18 @@ class _Tar:
 
 
 def _mtime_ns(member: tarfile.TarInfo) -> int:
-    """The time of a member; pax records say it to the nanosecond, of which tarfile's float loses some."""
-    exact = member.pax_headers.get("mtime")
+    """The time of a member; pax records say it to the nanosecond, of which tarfile's float loses some.
+
+    Raises ValueError, OverflowError for what is none, or beyond those of UnixFS.
+    """
+    found, exact = None, member.pax_headers.get("mtime")
     if exact is not None:
         try:
-            return int((Decimal(exact) * _NANO).to_integral_value(rounding="ROUND_FLOOR"))
+            found = int((Decimal(exact) * _NANO).to_integral_value(rounding="ROUND_FLOOR"))
         except (InvalidOperation, ValueError, OverflowError):
             pass
-    return int(member.mtime) * int(_NANO)
+    if found is None:
+        found = int(member.mtime) * int(_NANO)
+    if abs(found) >= _TIME_MAX_S * int(_NANO):
+        raise ValueError("a time that UnixFS cannot say")
+    return found

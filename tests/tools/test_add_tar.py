@@ -211,6 +211,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "headers of headers": (_headers_of_headers(), "not a sound TAR"),
     "too many folders inside one another": (archive(file("d/" * 401 + "f", b"")), "400 folders"),
     "a name of 256 bytes": (archive(file("n" * 256, b"x")), "255"),
+    "a size below zero": (archive(file("f", b"", pax_headers={"size": "-1000"})), "a size of -1000"),
+    "a time that is none": (archive(file("f", b"", pax_headers={"mtime": "nan"})), "not a sound TAR"),
+    "a time without end": (archive(file("f", b"", pax_headers={"mtime": "inf"})), "not a sound TAR"),
+    "a time beyond all": (archive(file("f", b"", pax_headers={"mtime": "1e400"})), "not a sound TAR"),
 }
 
 
@@ -218,7 +222,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 def test_what_is_no_sound_directory_is_refused_and_pins_nothing(
     edge: Edge, data: Path, tar: bytes, message: str
 ) -> None:
-    done = edge("add", "-Q", "--tar", "--json", "-", stdin=tar)
+    done = edge("add", "-Q", "--tar", "--preserve-mtime", "--json", "-", stdin=tar)
     assert done.code == 2, done
     assert message in done.error["message"]
     assert done.out == b""
