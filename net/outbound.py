@@ -211,7 +211,7 @@ class Outbound:
                     )
                     return WireOut(reader, writer, key, self._limits.idle_s)
             except ssl.SSLCertVerificationError as error:
-                raise Unreachable(f"its certificate is refused: {error.verify_message}", where=host) from None
+                raise Unreachable(f"its certificate is refused: {_why(error)}", where=host) from None
             except (OSError, TimeoutError) as error:
                 problem = Unreachable(f"cannot connect: {fault_words(error)}", where=f"{host}:{port}")
         raise problem or Unreachable("the name has no address", where=host)
@@ -258,5 +258,10 @@ async def _resolved(host: str, port: int) -> Sequence[str]:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
-        raise Unreachable(f"the name {host} cannot be resolved: {why}", where=host) from None
+        raise Unreachable(f"its name cannot be resolved: {why}", where=host) from None
     return [str(entry[4][0]) for entry in found]
+
+
+def _why(refused: ssl.SSLCertVerificationError) -> str:
+    """What is wrong with a certificate, without the name of the host that OpenSSL ends it with."""
+    return refused.verify_message.partition(",")[0].lower()

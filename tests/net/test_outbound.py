@@ -1,8 +1,10 @@
 """The HTTP client of services: which addresses it dials, how far it follows, what it refuses."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from net.guard import Guard
 from net.outbound import Outbound, OutboundLimits
 from runtime.errors import Forbidden, SourceTimeout, TooLarge, Unreachable
+from tests.net.certificates import trusting, write_certificate
 
 pytestmark = pytest.mark.timeout(60)
 ONLY_ONE = ("127.0.0.1/32",)
@@ -362,5 +365,33 @@ def test_put_sends_the_body_and_follows_no_redirect() -> None:
             assert b"content-type: text/plain\r\n" in taken[0].lower()
             assert taken[1:] == [b"record"]
             assert there.connections == 1
+
+    run(test())
+
+
+def test_what_is_wrong_with_a_certificate_or_a_name_is_told_without_the_name(tmp_path: Path) -> None:
+    files = write_certificate(tmp_path, "any")
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    theirs.load_cert_chain(*files)
+
+    async def local(host: str, port: int) -> Sequence[str]:
+        return ["127.0.0.1"]
+
+    async def reason(url: str, *known: Any) -> str:
+        with pytest.raises(Unreachable) as caught:
+            await Outbound(Guard(ONLY_ONE), OutboundLimits(), *known).get(url, max_bytes=9, deadline_s=9)
+        return caught.value.message
+
+    async def test() -> None:
+        async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=theirs) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            url = f"https://inner.example:{port}/"
+            assert (
+                await reason(url, trusting(files[0]), local)
+                == "its certificate is refused: hostname mismatch"
+            )
+            said = await reason(url, None, local)
+            assert said.startswith("its certificate is refused: self"), said
+        assert (await reason("http://inner.invalid/")).startswith("its name cannot be resolved: ")
 
     run(test())

@@ -3,7 +3,8 @@
 import asyncio
 import random
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_a_connection_that_fails_says_how_and_shows_no_address(tmp_path: Path) -
         assert f"https://localhost:{port}/f: cannot connect: TLS failed, " in pin.details, pin.details
         # below 80 no port is a web server's
         assert "http://localhost:1/f: port 1 is not a web server's" in pin.details
-        assert "http://h.invalid/f: the name h.invalid cannot be resolved" in pin.details
+        assert "http://h.invalid/f: its name cannot be resolved" in pin.details
         assert "127.0.0.1" not in pin.details
 
     run(test())
@@ -258,6 +259,17 @@ def test_an_inner_gateway_of_the_node_is_not_shown_to_accounts(tmp_path: Path) -
             (pin,) = await here.ended(here.add(CID))
             assert "a gateway: its host is not at a public address" in pin.details, pin.details
             assert "127.0.0.1" not in pin.details
+
+    run(test())
+
+
+def test_the_name_of_a_gateway_of_the_node_is_not_told_where_it_cannot_be_resolved(tmp_path: Path) -> None:
+    async def test() -> None:
+        inner = cast(Source, SimpleNamespace(url="http://inner.invalid"))
+        async with working(tmp_path / "d", inner, attempts=1) as here:
+            (pin,) = await here.ended(here.add(CID))
+            assert "a gateway: its name cannot be resolved: " in pin.details, pin.details
+            assert "inner.invalid" not in pin.details
 
     run(test())
 
