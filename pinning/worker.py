@@ -108,8 +108,12 @@ class PinWorker:
         def look() -> None:
             nonlocal timer
             now_s = self._clock.tick_s()
-            is_due = now_s >= self._due_s or now_s >= self._expire_s
-            if is_due or stopping.is_set() or self._work.changes() != self._seen:
+            is_due = now_s >= self._due_s or now_s >= self._expire_s or stopping.is_set()
+            try:
+                is_due = is_due or self._work.changes() != self._seen
+            except EdgeError:
+                is_due = True  # `run` meets it too, and there it is heard
+            if is_due:
                 self._wake.set()
             else:
                 timer = loop.call_later(poll_s, look)

@@ -16,7 +16,7 @@ from pinning.meter import PinMeter
 from pinning.pin import Status, Wish
 from pinning.walk import Walk
 from runtime.board import SLOT_WORDS
-from runtime.errors import Blocked, NotFound
+from runtime.errors import BlobDamaged, Blocked, NotFound
 from runtime.metrics import word
 from tests.gateway.dags import Dags
 from tests.origins.fetching import Fetching, run
@@ -626,5 +626,30 @@ def test_a_root_that_the_account_has_pinned_already_takes_nothing_of_its_quota(t
             here.quotas.limits["alice"] = DAG_BYTES + 1
             first, again = here.add(ROOT), here.add(ROOT, name="again")
             assert {pin.status for pin in await here.ended(first, again)} == {Status.PINNED}
+
+    run(test())
+
+
+class Faulty(FakeWork):
+    """Pins of a store that cannot be read from some moment on."""
+
+    is_lost = False
+
+    def changes(self) -> int:
+        """A counter, or a fault."""
+        if self.is_lost:
+            raise BlobDamaged("a row cannot be read")
+        return super().changes()
+
+
+def test_a_worker_that_can_read_no_pins_while_it_waits_ends_with_that(tmp_path: Path) -> None:
+    async def test() -> None:
+        work = Faulty()
+        async with working(tmp_path / "d", work=work, run=False) as here:
+            running = asyncio.create_task(here.worker.run(asyncio.Event()))
+            await asyncio.sleep(0.1)  # it has nothing to do, and waits
+            work.is_lost = True
+            with pytest.raises(BlobDamaged):
+                await asyncio.wait_for(running, 10)
 
     run(test())
