@@ -58,13 +58,14 @@ class Shares:
             self._held = held
 
     def drop(self, account: str, bytes_: int) -> None:
-        """Hold so much less; others see it late where the disk takes nothing. For who has `Spools.alone`."""
+        """Hold so much less, whatever happens; others see it late where the folder cannot be written."""
         with self._lock:
             self._held = self._with(account, -bytes_)
-            try:
+        try:
+            with self.spools.alone(), self._lock:
                 self._write(self._held)
-            except EdgeError as error:
-                log.warning("what uploads no longer hold: %s (%s)", error.message, error.where)
+        except EdgeError as error:
+            log.warning("what uploads no longer hold: %s (%s)", error.message, error.where)
 
     def _with(self, account: str, more_bytes: int) -> dict[str, int]:
         held = {**self._held, account: self._held.get(account, 0) + more_bytes}
@@ -165,8 +166,7 @@ class Share:
     def end(self) -> None:
         """Hold nothing any more."""
         if self.held_bytes:
-            with self._shares.spools.alone():
-                self._shares.drop(self._account, self.held_bytes)
+            self._shares.drop(self._account, self.held_bytes)
             self.held_bytes = 0
 
     def _hold(self, more_bytes: int) -> None:

@@ -112,3 +112,15 @@ def _hold_and_wait(tmp_path: Path, told: Connection) -> None:
     share.begin(60)
     told.send(share.held_bytes)
     told.recv()
+
+
+def test_what_was_held_is_given_back_where_the_folder_cannot_be_had(tmp_path: Path) -> None:
+    shares, folder = process(tmp_path), tmp_path / "uploads"
+    with held(shares, "a", 60, lambda: 100):
+        folder.rename(tmp_path / "elsewhere")
+        folder.write_text("no folder")
+    folder.unlink()
+    (tmp_path / "elsewhere").rename(folder)
+    assert shares.of("a") == 0
+    with held(shares, "b", 10, lambda: 100):
+        assert process(tmp_path).of("a") == 0, "the next change tells others"
