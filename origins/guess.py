@@ -21,9 +21,13 @@ _PACKED: Final = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 class Guess:
     """See `origins.sinks.Sink`."""
 
-    def __init__(self, plain: Sink, car: Callable[[], CarSink], tar: Callable[[], TarSink]) -> None:
-        """`plain`: for the bytes as they are. `car`, `tar`: make what takes them as that."""
-        self._plain, self._make_car, self._make_tar = plain, car, tar
+    def __init__(
+        self, plain: Sink, car: Callable[[], CarSink], tar: Callable[[], TarSink], *, packed: bool
+    ) -> None:
+        """`plain`: for the bytes as they are. `car`, `tar`: make what takes them as that. `packed`: a TAR may
+        be compressed.
+        """
+        self._make_car, self._make_tar, self._packed = car, tar, packed
         self._sinks: list[Sink] = [plain]
         self._car: CarSink | None = None
         self._problem: EdgeError | None = None
@@ -46,6 +50,8 @@ class Guess:
             except StoreFull:
                 raise
             except EdgeError as error:
+                if self._car is not None and sink is self._car and self._car.has_begun:
+                    raise  # a CAR it is, and no other reading of it is of use
                 self._drop(sink, error)
         if not self._sinks:
             assert self._problem is not None, "each that was dropped had one"
@@ -79,7 +85,9 @@ class Guess:
         if _begins_as_car(first):
             self._car = self._make_car()
             self._sinks.insert(0, self._car)
-        elif first.startswith(_PACKED) or (len(first) >= _TAR_BLOCK_BYTES and begins_as_tar(first)):
+        elif (self._packed and first.startswith(_PACKED)) or (
+            len(first) >= _TAR_BLOCK_BYTES and begins_as_tar(first)
+        ):
             self._sinks.append(self._make_tar())
 
     def _drop(self, sink: Sink, error: EdgeError) -> None:

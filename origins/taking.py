@@ -52,7 +52,7 @@ def sink_for(store: Store, origin: Origin, cid: Cid, room_bytes: int | None, sto
     root = blake3_of(cid)
     if root is not None:
         return BlobSink(store, root)
-    recipe = Recipe.parsed(origin.profile)
+    recipe, packed = Recipe.parsed(origin.profile), origin.account == OPERATOR
     tar = partial(
         TarSink,
         store,
@@ -60,12 +60,12 @@ def sink_for(store: Store, origin: Origin, cid: Cid, room_bytes: int | None, sto
         recipe,
         stop,
         most_bytes=most_from(origin, room_bytes),
-        packed=origin.account == OPERATOR,
+        packed=packed,
     )
     if recipe.tar:
         return tar()
     plain = Rebuild(store, cid, recipe.profiles)
-    return plain if recipe.profile else Guess(plain, car, tar)
+    return plain if recipe.profile else Guess(plain, car, tar, packed=packed)
 
 
 async def pour(opened: Opened, sink: Sink, stop: threading.Event | None = None) -> Fit:
