@@ -83,4 +83,4 @@ def _is_lost(row: BlockRow, damaged: set[int]) -> bool:
     if upper.UPPER_SEGMENT in damaged:
         return True
     first, last = row.offset // SEGMENT_BYTES, max(row.offset, row.offset + row.length - 1) // SEGMENT_BYTES
-    return any(first <= each <= last for each in damaged)
+    return not damaged.isdisjoint(range(first, last + 1))  # a block has nine at most, a blob any number
