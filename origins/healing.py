@@ -19,7 +19,7 @@ from content import names
 from content.cid import RAW, Cid
 from origins.steps import step
 from runtime.clock import Clock
-from runtime.errors import EdgeError, NotFound
+from runtime.errors import BlobDamaged, EdgeError, NotFound
 from runtime.metrics import HEAL_OUTCOMES, word
 
 log = logging.getLogger("fleek.origins")
@@ -147,7 +147,10 @@ class Healer:
         """Raises NotFound when that is vain, what fetching raises, what `check` raises."""
         problem: EdgeError = NotFound("nobody is known who has it", where=names.hex(root))
         for _ in range(_ROUNDS):
-            blocks = await step(damaged_blocks, self._store, root)
+            try:
+                blocks = await step(damaged_blocks, self._store, root)
+            except BlobDamaged as error:  # its row is: which blocks it has cannot be told, but it may come
+                problem, blocks = error, []
             if self._check is not None:
                 for cid in (Cid.v1(RAW, blob_name(root)), *blocks):
                     await step(self._check, cid)
@@ -171,3 +174,5 @@ class Healer:
             return not self._store.blob(root).damaged_segments
         except NotFound:
             return True
+        except BlobDamaged:  # its row is
+            return False

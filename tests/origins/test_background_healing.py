@@ -15,6 +15,7 @@ from content.cid import Cid
 from content.unixfs.build_directory import Entry, build_directory
 from content.unixfs.file import leaves
 from content.unixfs.profile import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
+from durable import Txn
 from origins.healing import Healer
 from origins.rebuild import Rebuild
 from runtime.board import SLOT_WORDS
@@ -137,6 +138,22 @@ def test_what_does_not_come_back_rests_for_a_minute_then_for_two(damaged: Store)
     assert looked() == 3
     assert counted[word("fleek_heals_total", ("outcome", "failed"))] == 3
     assert len(damaged.damage()) == 1
+
+
+def test_a_blob_whose_row_is_damaged_is_asked_for_and_does_not_end_the_look(damaged: Store) -> None:
+    (root,) = (each.hash for each in damaged.list())
+
+    def spoil(txn: Txn) -> None:
+        blobs = damaged.backing.catalog.blobs
+        value = bytearray(txn.get(root, db=blobs) or b"")
+        value[-1] ^= 1
+        txn.put(root, bytes(value), db=blobs)
+
+    damaged.backing.writer.run(index=spoil)
+    nobody, counted = Nobody(), words()
+    assert asyncio.run(Healer(damaged, nobody, HandClock(), counted, 60.0).look()) == 0
+    assert nobody.asked == 1
+    assert counted[word("fleek_heals_total", ("outcome", "failed"))] == 1
 
 
 def test_what_is_denied_is_not_asked_for(damaged: Store) -> None:
