@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 from blockstore import Store
+from content.block import Block
+from content.cid import DAG_PB, RAW
+from content.dag_pb import Link, Node, encode
+from content.unixfs.message import Kind, Message
+from content.unixfs.message import encode as encode_message
 from tests.tools import trees
 from tests.tools.conftest import Edge
 from tests.tools.gateway_server import Conduct, Frame, serving
@@ -200,3 +205,17 @@ def test_cut_at_any_byte_again_and_again_it_ends_whole(
         if not (tmp_path / "back").exists():
             assert edge("get", f"{base}/ipfs/{cid}", "-o", tmp_path / "back").code == 0
     assert trees.content_of(tmp_path / "back", attributes=True) == trees.content_of(tree, attributes=True)
+
+
+def test_a_name_that_no_file_can_have_is_told_so_in_a_second_run_too(edge: Edge, tmp_path: Path) -> None:
+    page = Block.sealed(RAW, b"page")
+    links = (Link(page.cid, "n" * 256, 4), Link(page.cid, "page", 4))
+    folder = Block.sealed(DAG_PB, encode(Node(links, encode_message(Message(Kind.DIRECTORY)))))
+    held = {each.cid: each.data for each in (page, folder)}
+    with serving(held.__getitem__, Conduct()) as base:
+        first = edge("get", f"{base}/ipfs/{folder.cid}", "-o", tmp_path / "back", "--json")
+        (tmp_path / "back.part").mkdir()
+        (tmp_path / "back.part" / "page").write_bytes(b"page")
+        second = edge("get", f"{base}/ipfs/{folder.cid}", "-o", tmp_path / "back", "--json")
+    assert second.code == first.code != 1, second
+    assert second.error["message"] == first.error["message"]

@@ -175,6 +175,8 @@ class FolderWriter:
             return stat.S_IFMT(os.lstat(_raw(name), dir_fd=self._fds[-1]).st_mode)
         except FileNotFoundError:
             return None
+        except OSError as fault:
+            raise translated(fault, self.path / name) from None
 
     @contextmanager
     def left(self, name: str) -> "Iterator[LeftFile]":
