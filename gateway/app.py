@@ -191,7 +191,7 @@ class Gateway:
         try:
             return self._answer_content(request, site)
         except (BlockMissing, NameUnknown, BlobDamaged) as missing:
-            if self._content.fetcher is None:
+            if self._content.fetcher is None or (isinstance(missing, NameUnknown) and missing.absent):
                 return told(missing, request)
             return None
         except EdgeError as error:
@@ -305,6 +305,8 @@ class Gateway:
         except NameUnknown as unknown:
             if unknown.name is not None:
                 await self._fetch_record(fetcher, unknown.name, kept=unknown.kept)
+            elif unknown.absent:
+                raise
             else:
                 await fetcher.dnslink(unknown.host)
         else:

@@ -24,15 +24,22 @@ _DUE_MAX: Final = 4096  # names, 200 bytes each
 class NameUnknown(Unreachable):
     """A name that nobody here knows; `name` is the IPNS name or `host` the domain to ask for.
 
-    `kept`: a valid record is here, and old enough to ask for a newer one.
+    `kept`: a valid record is here, and old enough to ask for a newer one. `absent`: the DNS was asked lately,
+    and has nothing: to ask again is vain.
     """
 
     def __init__(
-        self, name: Cid | None, host: str, why: str = "no record is known here", *, kept: bool = False
+        self,
+        name: Cid | None,
+        host: str,
+        why: str = "no record is known here",
+        *,
+        kept: bool = False,
+        absent: bool = False,
     ) -> None:
         text = ipns.name_text(name) if name is not None else host
         super().__init__("could not resolve name", where=f"/ipns/{text}", hint=f"{why}, and nobody had one")
-        self.name, self.host, self.kept = name, host, kept
+        self.name, self.host, self.kept, self.absent = name, host, kept, absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +134,10 @@ class Names:
         except BadRequest:
             if "." not in name_text:
                 raise
-            link = self._links.link(name_text.lower())
+            host = name_text.lower()
+            link = self._links.link(host)
             if link is None:
-                raise NameUnknown(None, name_text.lower()) from None
+                raise NameUnknown(None, host, absent=self._links.is_absent(host)) from None
             return link
         record = self.record(name)
         if asks and self._due_s.get(name.multihash, 0.0) <= self._now_s():

@@ -118,6 +118,10 @@ class Links(Protocol):
         """(path, seconds it may be kept) of a domain; None when it is not known now."""
         ...
 
+    def is_absent(self, host: str) -> bool:
+        """Whether the DNS said lately that a domain has none."""
+        ...
+
 
 class Deny(Protocol):
     """The operator's denylist."""

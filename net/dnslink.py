@@ -21,9 +21,12 @@ _PATH_MAX: Final = 1024
 _PREFIX: Final = "dnslink="
 
 
-async def lookup(host: str) -> tuple[str | None, float]:
-    """(content path or None, seconds that may be believed). Raises Unreachable, SourceTimeout."""
-    resolver = dns.asyncresolver.Resolver()
+async def lookup(host: str, resolver: dns.asyncresolver.Resolver | None = None) -> tuple[str | None, float]:
+    """(content path or None, seconds that may be believed). Raises Unreachable, SourceTimeout.
+
+    `resolver`: who is asked in place of the machine's own.
+    """
+    resolver = resolver or dns.asyncresolver.Resolver()
     try:
         answer = await resolver.resolve(f"_dnslink.{host}", "TXT", lifetime=_TIMEOUT_S)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
