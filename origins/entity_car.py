@@ -51,7 +51,7 @@ def _with_inline(parts: Iterable[Cid]) -> Iterator[Cid]:
     for cid in parts:
         yield cid
         if cid.is_identity:
-            yield from parts_of_entity(Block(cid, cid.digest))
+            yield from parts_of_entity(Block.verified(cid, cid.digest))
 
 
 def parts_of_entity(block: Block) -> tuple[Cid, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from content import car, multihash
+from content import car
 from content.bao import Source, subgroup_pieces
 from content.bao.geometry import GROUP_BYTES
 from content.block import Block, BlockMissing
@@ -110,7 +110,7 @@ def _place(
 ) -> Place:
     ranges = slice_ranges(kept.start + challenge.at(sample, kept.stop - kept.start), kept.blob.size_bytes)
     data = b"".join(subgroup_pieces(kept.blob, ranges))
-    piece = Block(Cid.v1(RAW, multihash.sha2_256(data)), data)
+    piece = Block.sealed(RAW, data)
     if piece.cid.multihash not in seen:
         seen.add(piece.cid.multihash)
         shown.append(piece)

@@ -66,6 +66,18 @@ def test_every_shipped_module_says_what_it_is() -> None:
     assert not mute, f"no module docstring: {mute}"
 
 
+def test_a_block_is_made_by_who_hashes_its_bytes_alone() -> None:
+    """`Block(cid, data)` would believe them: `Block.verified` and `Block.sealed` are the only ways in."""
+    bare = [
+        f"{relative(path)}:{node.lineno}"
+        for path in SHIPPED
+        if relative(path) != "content/block.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Block"
+    ]
+    assert not bare
+
+
 def test_top_level_packages_are_known_to_wheel_image_and_import_contracts() -> None:
     present = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert present == set(PACKAGES)
