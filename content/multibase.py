@@ -1,9 +1,8 @@
 """Multibase: text that says in its first character how the rest is encoded.
 
-Source: the multibase table: every base that is final or draft (base45 after RFC 9285), and those experimental
-ones that other implementations write, base256emoji among them. Not here: proquint, which no CID library
-speaks and in which an odd number of bytes has no form; identity (NUL) and the other reserved prefixes, which
-are no encodings.
+Source: the multibase table, every base in it: base45 after RFC 9285, proquint after arXiv:0901.4016, in which
+an odd number of bytes has no form. Not here: identity (NUL) and the other reserved prefixes, which are no
+encodings.
 
 Decoding is strict: one text for one value. Padding only where the base has it, unused bits of
 the last character zero, letters only of the case that the prefix names. `multiformats`, the
@@ -32,6 +31,12 @@ _EMOJI: Final = (
     "😙💟🌱😖👶🥴▶➡❓💎💸⬇😨🌚🦋😷🕺⚠🙅😟😵👎🤲🤠🤧📌🔵💅🧐🐾🍒😗🤑🌊🤯🐷☎💧😯💆👆🎤🙇🍑❄🌴💣🐸💌📍🥀🤢👅💡💩👐📸👻🤐🤮🎼"
     "🥵🚩🍎🍊👼💍📣🥂"
 )
+# A word of a proquint: letters for so many bits, from this one on
+_QUINT: Final = tuple(
+    zip(("bdfghjklmnprstvz", "aiou") * 2 + ("bdfghjklmnprstvz",), (12, 10, 6, 4, 0), strict=True)
+)
+_QUINT_HEAD: Final = "ro-"  # behind the prefix
+_QUINT_PREFIX: Final = "p"
 _BASE45_PREFIX: Final = "R"
 _EMOJI_PREFIX: Final = "🚀"
 _RESERVED: Final = "\0" + "1Q/"
@@ -84,7 +89,7 @@ _BASES: Final = {
 }
 _BASE45_VALUES: Final = _base(_BASE45).table
 _EMOJI_VALUES: Final = {character: value for value, character in enumerate(_EMOJI)}
-PREFIXES: Final = (*_BASES, _BASE45_PREFIX, _EMOJI_PREFIX)
+PREFIXES: Final = (*_BASES, _BASE45_PREFIX, _QUINT_PREFIX, _EMOJI_PREFIX)
 
 
 def decode(text: str) -> bytes:
@@ -97,6 +102,8 @@ def decode(text: str) -> bytes:
         return _decode_bits(body, base, text) if base.bits else _decode_number(body, base, text)
     if prefix == _BASE45_PREFIX:
         return _decode_base45(body, text)
+    if prefix == _QUINT_PREFIX:
+        return _decode_quints(body, text)
     if prefix == _EMOJI_PREFIX:
         try:
             return bytes([_EMOJI_VALUES[character] for character in body])
@@ -108,13 +115,15 @@ def decode(text: str) -> bytes:
 
 
 def encode(prefix: str, data: bytes) -> str:
-    """`data` in the base that `prefix` names, with that prefix. Raises BadRequest for an unknown base."""
+    """`data` in the base that `prefix` names, with that prefix. Raises BadRequest where it has no form."""
     if prefix == "f":
         return "f" + data.hex()
     base = _BASES.get(prefix)
     if base is None:
         if prefix == _BASE45_PREFIX:
             return prefix + _encode_base45(data)
+        if prefix == _QUINT_PREFIX:
+            return prefix + _encode_quints(data)
         if prefix == _EMOJI_PREFIX:
             return prefix + "".join([_EMOJI[byte] for byte in data])
         raise BadRequest(f"unknown multibase prefix {prefix!r}", hint="b is base32, z base58btc, k base36")
@@ -201,6 +210,34 @@ def _encode_base45(data: bytes) -> str:
             number, value = divmod(number, 45)
             out.append(_BASE45[value])
     return "".join(out)
+
+
+def _decode_quints(body: str, where: str) -> bytes:
+    """Words of five letters between dashes, two bytes each."""
+    if not body.startswith(_QUINT_HEAD):
+        raise BadRequest("a proquint begins with pro-", where=where[:64])
+    out = bytearray()
+    words = body.removeprefix(_QUINT_HEAD)
+    for word in words.split("-") if words else ():
+        if len(word) != len(_QUINT):
+            raise BadRequest("a word of a proquint has five letters", where=where[:64])
+        number = 0
+        for letter, (letters, shift) in zip(word, _QUINT, strict=True):
+            if letter not in letters:
+                _stranger(letter, where)
+            number |= letters.index(letter) << shift
+        out += number.to_bytes(2, "big")
+    return bytes(out)
+
+
+def _encode_quints(data: bytes) -> str:
+    if len(data) % 2:
+        raise BadRequest("an odd number of bytes has no proquint", hint="b is base32, z base58btc, k base36")
+    numbers = [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
+    return _QUINT_HEAD + "-".join(
+        "".join([letters[number >> shift & len(letters) - 1] for letters, shift in _QUINT])
+        for number in numbers
+    )
 
 
 def _stranger(character: str, where: str) -> NoReturn:

@@ -64,6 +64,8 @@ def _means_itself(cid: Cid) -> None:
     assert cid.raw == (hashed if cid.version == 0 else b"\x01" + varint.encode(cid.codec) + hashed)
     assert Cid.parse(cid.text()) == cid
     base = multibase.PREFIXES[len(cid.raw) % len(multibase.PREFIXES)]
+    if base == "p" and len(cid.as_v1().raw) % 2:
+        return  # words of two bytes
     text = cid.text(base)
     if len(text) <= multibase.MAX_TEXT:
         assert Cid.parse(text) == cid.as_v1()
