@@ -13,7 +13,7 @@ from blockstore import format as store_format
 from blockstore.flat import Flat
 from blockstore.importing import Importing, flatten, flatten_woken
 from blockstore.landings import Landings
-from content import multihash
+from content import multihash, varint
 from content.block import Block, BlockMissing
 from content.cid import DAG_PB, RAW, Cid
 from content.dag_pb import Link, Node, encode
@@ -154,6 +154,43 @@ def test_an_incomplete_file_is_kept_as_blocks_and_made_whole_by_the_rest(store: 
 def is_whole(store: Store, root: Cid, content: bytes) -> bool:
     blob = store.dag.file(root)
     return blob is not None and blob.read(0, blob.size_bytes) == content
+
+
+def framed(payload: bytes, before: bytes, behind: bytes) -> Block:
+    """A dag-pb leaf whose message has these fields around its payload."""
+    inner = before + b"\x12" + varint.encode(len(payload)) + payload + behind
+    return Block.sealed(DAG_PB, b"\x0a" + varint.encode(len(inner)) + inner)
+
+
+@pytest.mark.parametrize("order", ["as a car", "backwards"])
+def test_a_leaf_of_any_form_is_given_back_exactly_and_kept_whole_where_a_slice_could_not(
+    store: Store, order: str
+) -> None:
+    """A UnixFS message is protobuf: fields in any order, and unknown ones, and all are hashed."""
+    payloads = [contents(size) for size in range(900, 906)]
+    size = [b"\x18" + varint.encode(len(each)) for each in payloads]
+    unknown = [b"\x7a" + varint.encode(length) + bytes(length) for length in (20, 300)]
+    kind = b"\x08\x02"
+    leaves = [
+        framed(payloads[0], kind, size[0]),
+        Block.sealed(RAW, payloads[1]),
+        framed(payloads[2], size[2] + kind, b""),
+        framed(payloads[3], b"", size[3] + kind),
+        framed(payloads[4], unknown[0] + kind, size[4]),
+        framed(payloads[5], kind, size[5] + unknown[1]),  # more than is kept beside a slice
+    ]
+    sizes = tuple(map(len, payloads))
+    data = message(Message(Kind.FILE, file_bytes=sum(sizes), block_bytes=sizes))
+    root = Block.sealed(DAG_PB, encode(Node(tuple(Link(leaf.cid, "", 1) for leaf in leaves), data)))
+    imported(store, [root, *leaves] if order == "as a car" else [*leaves[::-1], root])
+    assert is_whole(store, root.cid, b"".join(payloads))
+    assert [store.dag.read(leaf.cid) for leaf in leaves] == [leaf.data for leaf in leaves]
+    whole, lies = store.dag.file(root.cid), [store.dag.slice(leaf.cid) for leaf in leaves]
+    assert whole is not None
+    assert [each is not None and each.blob.root == whole.root for each in lies] == [True] * 5 + [False]
+    alone = lies[-1]
+    assert alone is not None
+    assert (alone.prefix, alone.suffix, alone.blob.size_bytes) == (b"", b"", len(leaves[-1].data))
 
 
 @PROFILES

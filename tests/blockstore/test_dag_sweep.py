@@ -22,7 +22,9 @@ from content.links import links
 from content.multihash import IDENTITY
 from content.unixfs.message import Kind, Message
 from content.unixfs.message import encode as encode_message
+from content.unixfs.profile import Profile
 from durable import Durability
+from tests.blockstore.test_dag import SMALL, SMALL_V0, contents, file_blocks, imported
 
 LEASE_S = 100.0
 
@@ -256,3 +258,26 @@ def test_what_an_inline_block_of_a_pinned_dag_links_to_stays(store: Store, clock
     clock.now += 2 * LEASE_S
     assert store.sweep().removed_blocks == 0
     assert store.dag.read(leaf.cid) == leaf.data
+
+
+@pytest.mark.parametrize("profile", [SMALL, SMALL_V0], ids=["raw leaves", "dag-pb leaves"])
+def test_one_leaf_that_is_kept_keeps_the_blob_it_lies_in(
+    store: Store, clock: Clock, profile: Profile
+) -> None:
+    root, *rest = file_blocks(contents(100_000), profile)
+    leaf = rest[-1]
+    imported(store, [root, *rest])
+    lies = store.dag.slice(leaf.cid)
+    assert lies is not None
+    assert lies.blob.size_bytes == 100_000, "a slice of the file"
+    store.dag.pin(leaf.cid, Root.pin())
+    clock.now += 2 * LEASE_S
+    store.sweep()
+    assert store.dag.read(leaf.cid) == leaf.data
+    assert not store.dag.has(root.cid)
+    assert not store.dag.has(rest[-2].cid)
+    store.dag.unpin(leaf.cid, Root.pin())
+    clock.now += 2 * LEASE_S
+    store.sweep()
+    assert not store.dag.has(leaf.cid)
+    assert store.usage().bytes_ == 0
