@@ -80,7 +80,7 @@ def put_records(data: Path, keys: dict[str, Key], roots: Roots) -> None:
     wrong_v2 = bytearray(keys["wrong v2"].record(with_value))
     wrong_v2[wrong_v2.rindex(b"\x42\x40") + 5] ^= 1  # in signatureV2 (field 8, 64 bytes)
     wrong_v1 = keys["wrong v1"].record(with_value).replace(b"/ipfs/b", b"/ipfs/z", 1)
-    v1_only = keys["v1 only"].record(with_value)
+    v1_only, v2_only = keys["v1 only"].record(with_value), keys["v2 only"].record(with_value)
     records = {
         "valid": valid,
         "path": keys["path"].record(f"/ipfs/{roots.tree}/sub", ttl_s=0),
@@ -88,6 +88,7 @@ def put_records(data: Path, keys: dict[str, Key], roots: Roots) -> None:
         "wrong v2": bytes(wrong_v2),
         "wrong v1": wrong_v1,
         "v1 only": v1_only[: v1_only.rindex(b"\x42\x40")],
+        "v2 only": v2_only[v2_only.rindex(b"\x42\x40") :],
         "named": keys["named"].record("/ipns/plain.example"),
     }
     store = Store.open(data)
@@ -98,7 +99,7 @@ def put_records(data: Path, keys: dict[str, Key], roots: Roots) -> None:
         store.close()
 
 
-KEYS = ("valid", "path", "expired", "wrong v2", "wrong v1", "v1 only", "named")
+KEYS = ("valid", "path", "expired", "wrong v2", "wrong v1", "v1 only", "named", "v2 only")
 
 
 @contextmanager

@@ -38,6 +38,7 @@ def test_a_name_leads_to_its_content_for_as_long_as_it_says(site: Site) -> None:
                     "X-Ipfs-Roots": f"={roots.tree},{roots.sub},{roots.hello}",
                 },
             ),
+            Case(f"/ipns/{site.keys['v2 only'].text}/hello.txt", has=brief, body=b"hello\n"),
             Case(f"/ipns/{site.keys['named'].text}/style.css", contains=("red",)),
         ],
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from content.cid import CBOR, DAG_CBOR, DAG_JSON, DAG_PB, JSON, RAW, Cid
-from content.multihash import SHA2_512
+from content.multihash import IDENTITY, SHA2_512
 from tests.gateway.dags import FRAMED, SHARDED, Dags
 
 MANY = bytes(index * index % 251 for index in range(10_300))
@@ -59,6 +59,8 @@ class Roots:
     plain_cbor: Cid
     sharp: Cid
     long: Cid
+    inline: Cid
+    accents: Cid
     untyped: dict[str, Cid]
     absent: set[Cid]
 
@@ -105,6 +107,8 @@ def make_roots(dags: Dags) -> Roots:
         rules_large=_site_with_rules(dags, b"/one /one.html\n" + b"#" * (64 << 10)),
         sharp=spam,
         long=dags.put(RAW, b"a long name\n", SHA2_512),
+        inline=dags.directory({"in": dags.put(RAW, b"inline", IDENTITY), "out": hello}),
+        accents=dags.directory({"ą ę": dags.directory({"plik.txt": hello})}),
         untyped=_untyped(dags),
         absent=absent,
         **values,
