@@ -73,7 +73,12 @@ class HotConnection(Connection):
         self._phase = Phase.HEAD
         serving, limits = self._serving, self._serving.limits
         serving.meter.sent(None, hit.kind, hit.size_bytes, 200)
-        if self._wire.ended or serving.draining or limits.keep_alive_s < limits.write_idle_s:
+        if serving.draining:
+            self._idle = True
+            super()._readable()  # news is late: what was asked meanwhile is answered before the end
+            if self._idle:
+                self._rest()
+        elif self._wire.ended or limits.keep_alive_s < limits.write_idle_s:
             self._rest()
         else:
             self._idle = True

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import select
 from typing import Any
 
 import pytest
 
 from net.answer import Answer, Hit
 from net.limits import HttpLimits
-from tests.net.memory_app import Bytes, Client, MemoryApp, Server, echo, get, run, served, until
+from tests.net.memory_app import PATIENCE_S, Bytes, Client, MemoryApp, Server, echo, get, run, served, until
 
 BIG = bytes(range(256)) * 8192  # 2 MiB
 
@@ -269,5 +270,35 @@ def test_draining_waits_for_a_body_that_is_going() -> None:
             assert (await client.response()).body == LONG
             assert await client.rest() == (b"", True)
             assert await draining == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["before the news", "with the news"])
+def test_a_request_that_came_by_the_end_of_a_body_is_answered_while_draining(told: bool) -> None:
+    """The end is told a moment late; who asks again in that moment is not cut off."""
+
+    async def main() -> None:
+        memory, hot = app(b"/long")
+        async with served(memory, hot=hot) as server:
+            client = await begun(server, hot)
+            draining = asyncio.create_task(server.listener.drain(10.0))
+            await asyncio.sleep(0)
+            [(fd, (owner, left, taken))] = hot.bodies.items()
+            assert os.write(fd, left) == len(left)
+            hot.bodies[fd] = owner, b"", taken + len(left)
+            request = get("/d")
+            assert os.write(client.writer.get_extra_info("socket").fileno(), request) == len(request)
+            if told:
+                select.select([fd], [], [], PATIENCE_S)
+                del hot.bodies[fd]
+                owner.went_whole()
+            assert (await client.response()).body == LONG
+            answer = await client.response()
+            assert (answer.body, answer.fields["connection"]) == (b"decided", "close")
+            assert await client.rest() == (b"", True)
+            client.close()
+            assert await draining == 0
+            assert [row[2] for row in server.meter.responses] == [5, len(LONG), len(b"decided")]
 
     run(main())
