@@ -7,6 +7,7 @@ bounded memo. A view, or a descriptor of an extent, is good only inside the call
 Who calls: gateway (`lend`, on the event loop), encoders (`segment`, `upper_node`), tools (`read`).
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -148,13 +149,12 @@ class Blob:
             return None
         base, end = number << _SHIFT, min(beyond << _SHIFT, self.size_bytes)
         extent = self._backing.extents.get(self.storage_id, end)
-        if extent is None:
+        sums = None if extent is None else self._sums(extent)
+        if extent is None or sums is None:
             return None
-        if extent.sums is None:
-            extent.sums = _native.ExtentSums(extent.fd, self.storage_id)
         txn, view = self._begin(), None
         try:
-            intact: int = extent.sums.intact_bytes(txn, number, end)
+            intact = sums.intact_bytes(txn, number, end)
             end = min(base + intact, reach)
             if not intact:
                 return None
@@ -166,6 +166,14 @@ class Blob:
             if view is not None:
                 view.release()
             txn.abort()
+
+    def _sums(self, extent: Extent) -> _native.ExtentSums | None:
+        """What is known of the bytes of an extent; None where no descriptor or map is left to know it by."""
+        if extent.sums is None:
+            with contextlib.suppress(OSError):
+                extent.sums = _native.ExtentSums(extent.fd, self.storage_id)
+        sums: _native.ExtentSums | None = extent.sums
+        return sums
 
     def read(self, start: int, stop: int) -> bytes:
         """A copy of bytes [start, stop), any span inside the blob. Raises as `lend` does."""

@@ -1,6 +1,7 @@
 """Large blobs in extents: what goes there and when, what stays in bulk, and how they leave again."""
 
 import os
+import resource
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -155,6 +156,30 @@ def test_segments_read_before_are_offered_together_and_none_past_the_end_asked_f
     with pytest.raises(BlobDamaged):
         offered(2 * SEGMENT, 3 * SEGMENT, size)
     assert spans == []
+
+
+def test_a_large_blob_is_sent_where_no_descriptor_is_left_to_remember_checks_by(
+    store: Store, content: Content
+) -> None:
+    size = 2 * SEGMENT + 100_000
+    data = content(size)
+    blob = store.blob(store.put_bytes(data).root)
+    assert blob.read(0, size) == data  # its extent is open
+    spans: list[tuple[int, int]] = []
+
+    def offer(fd: int, offset: int, count: int) -> int:
+        spans.append((offset, offset + count))
+        return count
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        assert blob.lend(0, SEGMENT, len, offer, size) == SEGMENT
+        assert blob.lend(SEGMENT, 2 * SEGMENT, len, None, size) == SEGMENT
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert blob.lend(0, SEGMENT, len, offer, size) == size
+    assert spans == [(0, SEGMENT), (0, size)]
 
 
 def test_such_a_blob_has_a_hot_entry_of_its_own_kind(store: Store, content: Content) -> None:
