@@ -118,6 +118,28 @@ def test_not_a_byte_of_a_damaged_segment_leaves(bench: Bench, at: int) -> None:
     assert bench.received() == b""
 
 
+@pytest.mark.parametrize("at", [0, 5 * SEGMENT + 9, SIZE - 1])
+def test_not_a_byte_of_what_was_changed_since_its_check_was_remembered_leaves(bench: Bench, at: int) -> None:
+    rested_s = path_of(bench).stat().st_ctime + 0.2
+    while time.time() < rested_s:
+        assert begun(bench)
+        assert take(bench, len(ANSWER)) == ANSWER
+        assert news(bench) == [(bench, True)]
+    assert begun(bench)  # from now on its checks are remembered
+    assert take(bench, len(ANSWER)) == ANSWER
+    assert news(bench) == [(bench, True)]
+    flip(path_of(bench), at)
+    sound = len(OPENING + HEAD) + at - at % SEGMENT
+    if begun(bench):
+        assert take(bench, sound) == ANSWER[:sound]
+        assert news(bench) == [(bench, False)]
+        assert bench.path is not None
+        assert bench.path.take_back(bench.server.fileno()) == sound
+    else:
+        assert at < SEGMENT
+    assert bench.received() == b""
+
+
 def test_damage_behind_what_has_left_stops_a_body_on_its_way(bench: Bench) -> None:
     assert bench.path is not None
     assert begun(bench)
