@@ -196,9 +196,8 @@ class Outbound:
         problem: EdgeError | None = None
         addresses = list(dict.fromkeys(await self._resolve(host, port)))[:_ADDRESSES_MAX]
         for address in addresses:
-            self._check(
-                host, address, is_redirect
-            )  # one that is refused ends the request: no honest name mixes them
+            # One that is refused ends the request: no honest name mixes them
+            self._check(host, address, is_redirect)
         for address in addresses:
             try:
                 async with asyncio.timeout(self._limits.connect_s):
