@@ -89,7 +89,7 @@ def test_a_low_limit_of_open_files_is_warned_of_with_the_number_to_set() -> None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     answer = checks.open_files(soft)
     assert answer.status == "warn"
-    assert f"ulimit -n {soft + 256}" in answer.hint
+    assert f"ulimit -n {soft + 512}" in answer.hint
 
 
 def test_a_network_file_system_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
