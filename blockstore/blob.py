@@ -1,8 +1,9 @@
 """Reading a blob: the one file in which views of content exist, and where every byte is checked.
 
-Every read checks the segment's XXH3 (damage since it was written); the first read since open also
-checks BLAKE3 up to the blob's name (damage before that, or a wrong name), and is remembered in a
-bounded memo. A view, or a descriptor of an extent, is good only inside the call of `use`.
+Every read checks the segment's XXH3 (damage since it was written; of an extent that is sent or sealed a
+check holds for five seconds while nobody writes to its file); the first read since open also checks
+BLAKE3 up to the blob's name (damage before that, or a wrong name), and is remembered in a bounded
+memo. A view, or a descriptor of an extent, is good only inside the call of `use`.
 
 Who calls: gateway (`lend`, on the event loop), encoders (`segment`, `upper_node`), tools (`read`).
 """

@@ -11,7 +11,8 @@ Invariants
  1. Bytes that a commit points at are on the disk before it, and so is the name (`sync`).
  2. Bytes that a commit points at are never written again; an extent is never shortened.
  3. A name is taken away durably before the commit that forgets it (`retire`, then `sync`).
- 4. A descriptor or view is good for one call: what was removed is let go of within about a second.
+ 4. A descriptor or view is good for one call: what was removed is let go of within about a second. Who sends
+    longer has those of `sums`, and lets go of them as soon.
 
 `write`, `retire`, `sync` and `drop` belong to a commit of bulk (`durable.commit`); the rest to any thread.
 """
@@ -30,7 +31,8 @@ from durable.files import sync_folder, write_whole
 
 FOLDERS: Final = 256  # of a million extents, four thousand names each
 _GONE: Final = "gone"
-# Two descriptors each. More large blobs than this being sent at once cost an open and a map a step, 10 us.
+# Three descriptors each (the file's, its map's, that of `sums`) and two maps. More large blobs than this
+# being sent at once cost an open and a map a step, 10 us, and checks that are forgotten.
 _OPEN_MAX: Final = 64
 # Of the disk, left alone: to delete, the environments have to grow by some pages first. They leave as much
 # (`disk_room_bytes`); the ballast is for when others have filled the disk to the last byte.
@@ -80,7 +82,6 @@ class Extents:
         self._written: dict[int, int] = {}  # number -> descriptor, since the last `sync`
         self._renamed: set[str] = set()  # folders in which a name came or went since then
         self.opened: dict[int, Extent] = {}  # the latest used last; others only look
-
         self._lock = threading.Lock()
 
     # Changing; within a bulk commit

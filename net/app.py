@@ -1,4 +1,4 @@
-"""The port a service implements to be served: `App`. Consumed by `net.connection` only."""
+"""The ports to what is served: `App`, for connections and exchanges, and `HotPath`, for hot connections."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Protocol

@@ -42,7 +42,8 @@ class HttpLimits:
     # 16 hits of 10 us each: another connection waits 160 us at most for a pipelining one.
     pipeline_depth: int = _count(16, "pipelined requests answered before other connections get a turn")
     # 2 MiB, as nginx sends at most (sendfile_max_chunk), is about 300 us of checking and handing over; larger
-    # turns delay everybody's p99, smaller ones spend themselves on getting going.
+    # turns delay everybody's p99, smaller ones spend themselves on getting going. Large bodies on the hot
+    # path have turns of their own (native/src/lend.rs).
     turn_bytes: int = _count(1 << 21, "body bytes sent on one connection before others get a turn")
     # Full handshakes over satellite links take about 3 s.
     tls_handshake_s: float = _limit(10.0, "longest TLS handshake")

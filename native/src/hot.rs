@@ -3,7 +3,7 @@
 //! What it is: `recv`, two dictionary look-ups, one LMDB read, XXH3, `sendmsg`, without a Python frame
 //! between them. It decides nothing: tables and transactions are Python's, and whatever is not exactly
 //! the expected is handed back untouched for the general way to answer.
-//! Who calls: `net.connection` through the port `net.app.HotPath`; made by `gateway.hot`.
+//! Who calls: `net.hot_connection` through the port `net.app.HotPath`; made by `gateway.hot`.
 //!
 //! Invariants
 //!  1. The transaction and its view end before `turn` returns (no view outlives the call).

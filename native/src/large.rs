@@ -4,7 +4,7 @@
 //! Python and its lock; a page that has to come from the disk holds up other large bodies and nobody else. What it
 //! is not: a way to answer. A body whose next segment is not known, is damaged, was removed, or whose socket
 //! broke is given back untouched for the general way to go on with or to end.
-//! Who calls: `net.connection` and `net.serving` through the port `net.app.HotPath`, by way of [`crate::hot`].
+//! Who calls: `net.hot_connection` and `net.serving` through the port `net.app.HotPath`, by way of [`crate::hot`].
 //!
 //! Invariants
 //!  1. Nothing is sent that `Sums` did not vouch for in the same turn.

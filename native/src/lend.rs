@@ -6,7 +6,8 @@ use std::io;
 
 use crate::extent::{SEGMENT_BYTES, Sums};
 
-/// Sent on one connection before others get a turn: as `limits.turn_bytes` has it.
+/// Sent on one connection before others get a turn: measured (docs/decisions/0026). `limits.turn_bytes`, of half as
+/// much, is for the general way, which checks and sends on the event loop.
 pub const TURN_BYTES: usize = 16 * SEGMENT_BYTES;
 const SO_MEMINFO: i32 = 55; // <asm-generic/socket.h>
 /// Struct of `<linux/sock_diag.h>`: received, its limit, sent, its limit, forward, queued, …
