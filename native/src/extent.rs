@@ -15,12 +15,12 @@ use pyo3::prelude::*;
 use twox_hash::XxHash3_64;
 
 use crate::buffer::Borrowed;
+use crate::groups::{GROUP_BYTES, SEGMENT_BYTES};
+use crate::simd::NODE_BYTES;
 
-pub const SEGMENT_BYTES: usize = 256 * 1024;
-const GROUP_BYTES: usize = 16 * 1024;
-const NODE_BYTES: usize = 64;
 const TRAILER_BYTES: usize = 24;
-const CHECKSUM_FROM_END: usize = 16;
+/// The checksum of a segment's data lies here, counted from the end of its value (docs/formats/store.md).
+pub const CHECKSUM_FROM_END: usize = 16;
 /// Mixes a storage id into seeds (blockstore/segment.py).
 const ID_MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Segments remembered of one extent, 4 GiB; of a longer one those that were sent last.

@@ -24,16 +24,14 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use twox_hash::XxHash3_64;
 
 use crate::buffer::Borrowed;
+use crate::extent::CHECKSUM_FROM_END;
+use crate::groups::SEGMENT_BYTES;
 use crate::large::{Begun, Bodies, Generation, LargeEntry};
 
 /// A request head is far smaller; what is longer is read on by the general way.
 const READ_BYTES: usize = 16 * 1024;
-/// Content in one segment at most (docs/formats/store.md).
-const SEGMENT_BYTES: usize = 256 * 1024;
 /// From here on the system call is long enough for other threads to have the GIL meanwhile.
 const DETACH_BYTES: usize = 64 * 1024;
-/// The checksum of a segment's data lies here, counted from the end of its value (docs/formats/store.md).
-const CHECKSUM_FROM_END: usize = 16;
 /// Word of the board that holds the generation (runtime/board.py).
 const GENERATION_WORD: usize = 1;
 

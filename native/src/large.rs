@@ -24,7 +24,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::extent::{ExtentSums, SEGMENT_BYTES, Sums};
+use crate::extent::{ExtentSums, Sums};
+use crate::groups::SEGMENT_BYTES;
 use crate::lend::{TURN_BYTES, Turn, hand_over, lend};
 
 const EVENTS: usize = 64;

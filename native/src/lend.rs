@@ -4,7 +4,8 @@
 
 use std::io;
 
-use crate::extent::{SEGMENT_BYTES, Sums};
+use crate::extent::Sums;
+use crate::groups::SEGMENT_BYTES;
 
 /// Sent on one connection before others get a turn: measured (docs/decisions/0026). `limits.turn_bytes`, of half as
 /// much, is for the general way, which checks and sends on the event loop.
