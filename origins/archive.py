@@ -102,26 +102,14 @@ def _found(root: Cid, hashing: "_Hashing", cid: Cid, wanted: Cid | None) -> Foun
     return part if part is not None or wanted is None else hashing.found.get(wanted.multihash)
 
 
-class _Hashing:
-    """In place of `Adding`: what members would become, and where what is `watched` (multihashes) belongs."""
+class _Reading:
+    """In place of `Adding`: what both readings of an archive have in common."""
 
-    def __init__(self, profile: Profile, keep: Keep, watched: set[bytes], most_bytes: int) -> None:
+    def __init__(self, keep: Keep) -> None:
         self.keep = keep
-        self._profile, self._watched, self._left_bytes = profile, watched, most_bytes
-        self._blocks_bytes = 0
-        self.blocks: list[tuple[Parts, Block]] = []
-        self.found: dict[bytes, Found] = {}
-
-    def holds(self, cid: Cid) -> bool:
-        """Whether a block is among `blocks`."""
-        return any(block.cid.multihash == cid.multihash for _, block in self.blocks)
 
     def note(self, text: str) -> None:
         """See `Adding.note`."""
-
-    def after(self, then: Callable[[], None]) -> None:
-        """See `Adding.after`."""
-        then()
 
     def finish(self) -> None:
         """See `Adding.finish`."""
@@ -131,6 +119,31 @@ class _Hashing:
     ) -> None:
         """See `Adding.data`."""
         self.stream(cast(BinaryIO, io.BytesIO(data)), shown, then, attributes)
+
+    def stream(
+        self, file: BinaryIO, shown: str, then: Callable[[FileMade], None], attributes: Attributes = NOTHING
+    ) -> None:
+        """See `Adding.stream`."""
+        raise AssertionError("each reading has its own")
+
+
+class _Hashing(_Reading):
+    """What members would become, and where what is `watched` (multihashes) belongs."""
+
+    def __init__(self, profile: Profile, keep: Keep, watched: set[bytes], most_bytes: int) -> None:
+        super().__init__(keep)
+        self._profile, self._watched, self._left_bytes = profile, watched, most_bytes
+        self._blocks_bytes = 0
+        self.blocks: list[tuple[Parts, Block]] = []
+        self.found: dict[bytes, Found] = {}
+
+    def holds(self, cid: Cid) -> bool:
+        """Whether a block is among `blocks`."""
+        return any(block.cid.multihash == cid.multihash for _, block in self.blocks)
+
+    def after(self, then: Callable[[], None]) -> None:
+        """See `Adding.after`."""
+        then()
 
     def stream(
         self, file: BinaryIO, shown: str, then: Callable[[FileMade], None], attributes: Attributes = NOTHING
@@ -172,31 +185,19 @@ class _Hashing:
             self.found[block.cid.multihash] = Found(parts, of)
 
 
-class _Picking:
-    """In place of `Adding`: stores the files whose CIDs the directories that are here by now tell.
+class _Picking(_Reading):
+    """Stores the files whose CIDs the directories that are here by now tell.
 
     Of several members of one name those that are not the last do not match, and are passed over.
     """
 
     def __init__(self, store: Store, profile: Profile, keep: Keep, root: Found, only: Cid | None) -> None:
-        self.keep = keep
+        super().__init__(keep)
         self.landings = Landings()
         self._store, self._profile, self._root, self._only = store, profile, root, only
 
-    def note(self, text: str) -> None:
-        """See `Adding.note`."""
-
     def after(self, then: Callable[[], None]) -> None:
         """Directories and links are there."""
-
-    def finish(self) -> None:
-        """See `Adding.finish`."""
-
-    def data(
-        self, data: bytearray, attributes: Attributes, shown: str, then: Callable[[FileMade], None]
-    ) -> None:
-        """See `Adding.data`."""
-        self.stream(cast(BinaryIO, io.BytesIO(data)), shown, then, attributes)
 
     def stream(
         self, file: BinaryIO, shown: str, then: Callable[[FileMade], None], attributes: Attributes = NOTHING
