@@ -84,7 +84,7 @@ class Psa:
                     raise
             else:
                 if reply.status not in _BUSY or not left:
-                    return self._checked(reply, body)
+                    return self.checked(reply, body)
                 self._pause(_wait_s(reply, _TRIES - left))
             self._send("GET", self._asked, self._headers())
         raise AssertionError("the last try returns or raises")
@@ -105,19 +105,8 @@ class Psa:
         """POST or DELETE once; the answer as JSON, None without one. Raises what the service refuses with."""
         body = b"" if value is None else json.dumps(value).encode()
         headers = [("Content-Type", "application/json")] if body else []
-        return self.upload(method, self._target(path), headers, (body,) if body else (), len(body))
-
-    def upload(
-        self,
-        method: str,
-        target: str,
-        headers: list[tuple[str, str]],
-        body: Iterable[bytes] = (),
-        body_bytes: int = 0,
-    ) -> Any:
-        """Send a body to a path of the service's host, once; the answer as `change` has it."""
-        reply, answer = self.exchange(method, target, headers, body, body_bytes)
-        return self._checked(reply, answer)
+        sent = (body,) if body else ()
+        return self.checked(*self.exchange(method, self._target(path), headers, sent, len(body)))
 
     def exchange(
         self,
@@ -127,7 +116,10 @@ class Psa:
         body: Iterable[bytes] = (),
         body_bytes: int = 0,
     ) -> tuple[Reply, bytes]:
-        """As `upload`, whatever the status. Raises Unreachable, SourceTimeout."""
+        """Send a body to a path of the service's host, once; the answer, whatever its status.
+
+        Raises Unreachable, SourceTimeout.
+        """
         self._send(method, target, [*self._headers(), *headers], body, body_bytes)
         reply = self._session.receive()
         return reply, self._session.body(reply, _BODY_BYTES_MAX)
@@ -143,6 +135,17 @@ class Psa:
         kind = QuotaExceeded if of_pins and reply.status in _FUNDS else kind_of(reply.status)
         return kind(f"the service answered {reply.status}{said}", where=reply.url, hint=self._hint(kind))
 
+    def checked(self, reply: Reply, body: bytes) -> Any:
+        """An answer as `change` has it. Raises what the service refuses with, Unreachable for no JSON."""
+        if reply.status not in _SUCCESS:
+            raise self.refusal(reply, body, of_pins=True)
+        if not body:
+            return None
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            raise Unreachable("the service sent no JSON", where=reply.url, hint=NO_SUCH_API) from None
+
     def _send(
         self,
         method: str,
@@ -157,16 +160,6 @@ class Psa:
             hint = "is the service running, and its address right? `fleek-pin service ls` shows it"
             error.hint = error.hint or hint
             raise
-
-    def _checked(self, reply: Reply, body: bytes) -> Any:
-        if reply.status not in _SUCCESS:
-            raise self.refusal(reply, body, of_pins=True)
-        if not body:
-            return None
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            raise Unreachable("the service sent no JSON", where=reply.url, hint=NO_SUCH_API) from None
 
     def _hint(self, kind: type[EdgeError]) -> str:
         name = self.service.name

@@ -76,7 +76,9 @@ class Upload:
         """Request ids of the pins that came of it. Raises what the node refuses with, Unreachable."""
         if self._source.length_bytes <= _WHOLE_BYTES_MAX:
             body, size = self._shown(0), self._source.length_bytes
-            return self._pins(self._psa.upload("POST", f"{self._base}{self._query}", [_CAR_TYPE], body, size))
+            target = f"{self._base}{self._query}"
+            answer = self._psa.exchange("POST", target, [_CAR_TYPE], body, size)
+            return self._pins(self._psa.checked(*answer))
         offset, location = self._known() or self._created()
         tries = 0
         while offset < self._source.length_bytes:
@@ -150,7 +152,7 @@ class Upload:
         """What became of an upload whose bytes are all there; the node may still be at it."""
         rest_s = 0.1
         while True:
-            found = self._psa.upload("GET", location, [_TUS])
+            found = self._psa.checked(*self._psa.exchange("GET", location, [_TUS]))
             if not isinstance(found, dict):
                 raise Unreachable("the node sent something that is no upload", where=self._where)
             if "error" in found:
