@@ -10,9 +10,7 @@ import pytest
 
 from blockstore import Root, Store
 from blockstore.origin import Origin, OriginKind
-from content.block import Block
 from content.cid import Cid
-from content.unixfs.build_directory import Entry, build_directory
 from content.unixfs.file import leaves
 from content.unixfs.profile import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
 from durable import Txn
@@ -26,8 +24,18 @@ from tests.appliance import Node, eventually
 from tests.node.test_damage import flip
 from tests.origins.fetching import fetching, run
 from tests.origins.test_fetching import LOOPBACK, node_with
-from tests.origins.test_healing import BLOBS, CONTENTS, DAGS, World, damage_left, flip_in_all, is_back
-from tests.origins.trustless_source import Source, file_blocks, in_a_thread, serving
+from tests.origins.test_healing import (
+    BLOBS,
+    CONTENTS,
+    DAGS,
+    World,
+    damage_left,
+    directory_of,
+    flip_in_all,
+    is_back,
+    pin_from,
+)
+from tests.origins.trustless_source import Source, in_a_thread, serving
 from tests.pinning.conftest import HandClock
 
 pytestmark = pytest.mark.timeout(300)
@@ -67,14 +75,9 @@ def test_a_part_of_a_pinned_directory_comes_back_by_the_origins_of_the_directory
     tmp_path: Path, profile: Profile, lost: str
 ) -> None:
     content = random.Random(9).randbytes(2_500_000)
-    cid, blocks = file_blocks(content, profile)
-    made = build_directory(profile, [Entry("child", cid, len(content))])
-    held = {**blocks, **{block.cid.multihash: block for block in made.blocks}}
+    cid, made, held = directory_of(content, profile)
     with in_a_thread(Source(held)) as source:
-        with Store.open(tmp_path / "data") as store:
-            store.dag.put([Block(each.cid, each.data) for each in held.values()])
-            store.dag.pin(made.cid, Root.pin())
-            store.origins.merge([(made.cid.multihash, Origin(OriginKind.GATEWAY, source.url, added_s=1.0))])
+        pin_from(tmp_path / "data", made.cid, held, source)
         bytes_ = content[1_200_000:] if lost == "leaf" else made.blocks[-1].data
         flip(tmp_path / "data", bytes_[:40])
         with node_with(tmp_path, f"allow_nets = {LOOPBACK}\n{SOON}", "--workers", "1") as node:
@@ -167,9 +170,7 @@ def test_what_is_denied_is_not_asked_for(damaged: Store) -> None:
 
 def test_damage_that_shows_when_a_file_is_put_together_again_is_healed_with_it(tmp_path: Path) -> None:
     content = random.Random(4).randbytes(3_500_000)
-    cid, blocks = file_blocks(content)
-    made = build_directory(UNIXFS_V1_2025, [Entry("child", cid, len(content))])
-    held = {**blocks, **{block.cid.multihash: block for block in made.blocks}}
+    cid, made, held = directory_of(content)
     with Store.open(tmp_path / "data") as store:
         rebuild = Rebuild(store, cid, [UNIXFS_V1_2025])
         rebuild.write(content)

@@ -16,7 +16,7 @@ from blockstore.origin_book import blob_name
 from content.block import Block
 from content.cid import Cid
 from content.commp import PieceHasher, piece_cid
-from content.unixfs.build_directory import Entry, build_directory
+from content.unixfs.build_directory import DirectoryMade, Entry, build_directory
 from content.unixfs.file import leaves
 from content.unixfs.profile import PROFILES, UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
 from durable import Txn
@@ -270,16 +270,28 @@ def test_offline_nobody_is_dialled_and_damage_is_told(world: World) -> None:
     assert world.gateway.asked == []
 
 
+def directory_of(
+    content: bytes, profile: Profile = UNIXFS_V1_2025
+) -> tuple[Cid, DirectoryMade, dict[bytes, Block]]:
+    """(the file, a directory with it as `child`, all blocks)."""
+    cid, blocks = file_blocks(content, profile)
+    made = build_directory(profile, [Entry("child", cid, len(content))])
+    return cid, made, {**blocks, **{block.cid.multihash: block for block in made.blocks}}
+
+
+def pin_from(data: Path, root: Cid, held: dict[bytes, Block], source: Source) -> None:
+    """A pinned root with everything below it, whose origin is a gateway."""
+    with Store.open(data) as store:
+        store.dag.put([Block(each.cid, each.data) for each in held.values()])
+        store.dag.pin(root, Root.pin())
+        store.origins.merge([(root.multihash, Origin(OriginKind.GATEWAY, source.url, added_s=1.0))])
+
+
 def test_a_lost_child_is_found_by_the_origins_of_the_root_above_it(tmp_path: Path) -> None:
     content = random.Random(9).randbytes(50_000)
-    cid, blocks = file_blocks(content)
-    made = build_directory(UNIXFS_V1_2025, [Entry("child", cid, len(content))])
-    held = {**blocks, **{block.cid.multihash: block for block in made.blocks}}
+    cid, made, held = directory_of(content)
     with in_a_thread(Source(held)) as source:
-        with Store.open(tmp_path / "data") as store:
-            store.dag.put([Block(each.cid, each.data) for each in held.values()])
-            store.dag.pin(made.cid, Root.pin())
-            store.origins.merge([(made.cid.multihash, Origin(OriginKind.GATEWAY, source.url, added_s=1.0))])
+        pin_from(tmp_path / "data", made.cid, held, source)
         evict_all(tmp_path / "data")
         with node_with(tmp_path, f"allow_nets = {LOOPBACK}", "--workers", "1") as node:
             assert node.get(f"/ipfs/{made.cid}/child").body == content
