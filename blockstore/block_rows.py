@@ -119,6 +119,13 @@ class BlockRows:
         value = txn.get(multihash, db=self._catalog.files)
         return None if value is None else file_row(multihash, value)
 
+    def readable(self, txn: Txn, multihash: bytes) -> BlockRow | None:
+        """As `block`; None also for a row that is damaged, which whoever has the block writes anew."""
+        try:
+            return self.block(txn, multihash)
+        except BlobDamaged:
+            return None
+
     def is_here(self, txn: Txn, row: BlockRow | FileRow | None) -> bool:
         """Whether the bytes that a row points at can be read: present and not in quarantine."""
         if row is None:
@@ -166,10 +173,7 @@ class BlockRows:
 
         The blob of `row` is visible in this transaction. Returns whether the row is the given one now.
         """
-        try:
-            old = self.block(txn, multihash)
-        except BlobDamaged:
-            old = None  # a row that cannot be read is written anew; its hold only keeps too much
+        old = self.readable(txn, multihash)  # the hold of one that is damaged only keeps too much
         if old is not None and not moves and self.is_here(txn, old):
             self._touch(txn, multihash, old, now_ms)
             return False
@@ -193,7 +197,10 @@ class BlockRows:
 
     def put_file(self, txn: Txn, multihash: bytes, row: FileRow, now_ms: int) -> None:
         """Say that the file with this root block is the whole of a blob, and hold it."""
-        old = self.file(txn, multihash)
+        try:
+            old = self.file(txn, multihash)
+        except BlobDamaged:
+            old = None
         if old is not None and old.blob != row.blob:
             self._let_go(txn, multihash, old.blob)
         body = _FILE.pack(_VERSION, row.blob, row.size_bytes)
@@ -210,7 +217,7 @@ class BlockRows:
 
     def touch(self, txn: Txn, multihash: bytes, now_ms: int) -> bool:
         """Ask a block to stay for a while; False when it is not here."""
-        row = self.block(txn, multihash)
+        row = self.readable(txn, multihash)
         if row is None or not self.is_here(txn, row):
             return False
         self._touch(txn, multihash, row, now_ms)
@@ -260,13 +267,22 @@ class BlockRows:
         """Drop the hold on `blob` when no row of this multihash points there: it came for a block that lies
         elsewhere, and nothing else would ever let it go.
         """
-        rows = (self.block(txn, multihash), self.file(txn, multihash))
-        if not any(row is not None and row.blob == blob for row in rows):
+        if not self._pointing(txn, multihash, blob):
             self._catalog.drop_root(txn, blob, Root.block(multihash))
 
     def _let_go(self, txn: Txn, multihash: bytes, blob: bytes) -> None:
         """Drop the hold on `blob`, unless the other row of this multihash still points there."""
-        row, file = self.block(txn, multihash), self.file(txn, multihash)
-        pointing = sum(1 for each in (row, file) if each is not None and each.blob == blob)
-        if pointing <= 1:
+        if self._pointing(txn, multihash, blob) <= 1:
             self._catalog.drop_root(txn, blob, Root.block(multihash))
+
+    def _pointing(self, txn: Txn, multihash: bytes, blob: bytes) -> int:
+        """How many of the two rows of a multihash point at `blob`; one that is damaged may."""
+        count = 0
+        for table in (self.block, self.file):
+            try:
+                row = table(txn, multihash)
+            except BlobDamaged:
+                count += 1
+            else:
+                count += row is not None and row.blob == blob
+        return count

@@ -205,7 +205,7 @@ class Dag:
     def touch(self, cid: Cid) -> bool:
         """Whether the block is here; if so it stays for another lease. Cheap when it was touched lately."""
         with self._backing.index.reading() as txn:
-            row = self.rows.block(txn, cid.multihash)
+            row = self.rows.readable(txn, cid.multihash)
             if row is None or not self.rows.is_here(txn, row):
                 return False
             fresh = self._backing.now_ms() - row.touched_ms < self._backing.settings.lease_s * _SECOND_MS / 2

@@ -65,13 +65,17 @@ class FileWindows:
         Raises NotFound, Unreachable, SourceTimeout, TooManyRequests; Unverified for a DAG that lies.
         """
         while (missing := first_missing(self._dag, cid, start, start + 1)) is not None:
-            if self._dag.is_known(missing[0]):  # damage that was just found must be on record first
-                await step(self._dag.settle)
+            await self._settled(missing[0])
             task = self._window(cid, start, stop, also)
             self._look_ahead(cid, start, stop, also)
             await self._arrivals.wait(missing[0].multihash, task, _LOOK_S)
             if task.done() and not self._dag.has(missing[0]):
                 task.result()
+
+    async def _settled(self, missing: Cid) -> None:
+        """Have damage that was just found on record: what comes is not stored while it seems to be here."""
+        if self._dag.is_known(missing):
+            await step(self._dag.settle)
 
     def enters_window(self, start: int, end: int) -> bool:
         """Whether who takes bytes [start, end) comes to another window."""
@@ -109,6 +113,7 @@ class FileWindows:
     async def _fetch(self, cid: Cid, start: int, stop: int, also: Sequence[str]) -> None:
         async def attempt(source: str, gain: Gain) -> None:
             while (missing := first_missing(self._dag, cid, start, stop)) is not None:
+                await self._settled(missing[0])
                 await self._from(source, cid, (missing[1], stop), gain)
                 if first_missing(self._dag, cid, start, stop) == missing:
                     self._sources.failed(source)
