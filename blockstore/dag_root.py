@@ -9,7 +9,8 @@ from blockstore.roots import Root
 from content.cid import Cid
 
 _SECOND_MS: Final = 1000
-_OWNER_MAX: Final = 255
+# Names were cut to the length of a key once, also within a character: such rows can be read and removed
+_CUT: Final = "surrogateescape"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ def dag_root(key: bytes, value: bytes) -> DagRoot:
     root = records.root_row(key, value)
     kind = RootKind(key[1 + length])
     expires_s = root.expires_ms / _SECOND_MS if root.expires_ms else None
-    owner = key[2 + length :].decode()
+    owner = key[2 + length :].decode(errors=_CUT)
     return DagRoot(
         Cid.from_bytes(key[1 : 1 + length]),
         Root(kind, owner, root.name, expires_s, root.created_ms / _SECOND_MS, root.size_bytes),
@@ -40,4 +41,4 @@ def cid_key(cid: Cid) -> bytes:
 
 def root_key(cid: Cid, root: Root) -> bytes:
     """Key of a row of `dagroots`."""
-    return cid_key(cid) + bytes((root.kind,)) + root.owner.encode()[:_OWNER_MAX]
+    return cid_key(cid) + bytes((root.kind,)) + root.owner.encode(errors=_CUT)[: records.OWNER_BYTES_MAX]

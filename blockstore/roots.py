@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from blockstore.records import HASH_BYTES, RootKind, RootRow
+from blockstore.records import HASH_BYTES, OWNER_BYTES_MAX, RootKind, RootRow
+from runtime.errors import UsageError
 
 SECOND_MS: Final = 1000
 
@@ -26,7 +27,16 @@ class Root:
 
     @classmethod
     def pin(cls, name: str = "") -> "Root":
-        """A local pin: kept until unpinned. Pins of one blob under different names are different pins."""
+        """A local pin: kept until unpinned. Pins of one blob under different names are different pins.
+
+        Raises UsageError for a name that is too long, or no text.
+        """
+        try:
+            size_bytes = len(name.encode())
+        except UnicodeEncodeError:
+            raise UsageError("a pin's name is text in UTF-8", where=name[:80]) from None
+        if size_bytes > OWNER_BYTES_MAX:
+            raise UsageError(f"a pin's name has at most {OWNER_BYTES_MAX} bytes", where=name[:80])
         return cls(RootKind.PIN, name, name)
 
     @classmethod

@@ -1,11 +1,13 @@
 """CARs in and out, counts of blocks, and what the other commands do with a DAG."""
 
+import os
 import random
 from pathlib import Path
 
 import pytest
 
 from blockstore import Root, Store
+from blockstore.records import RootKind
 from content import car, dag_cbor, dag_pb, multihash, varint
 from content.block import Block
 from content.cid import DAG_CBOR, DAG_PB, RAW, Cid
@@ -294,3 +296,39 @@ def test_a_key_is_no_name_and_the_error_says_so(edge: Edge, tmp_path: Path) -> N
     assert refused.code == 2
     assert refused.error["message"].startswith("not an IPNS name")
     assert "k51" in refused.error["hint"]
+
+
+def test_a_store_that_fills_up_says_what_becomes_of_the_blocks_that_came(
+    edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cid = edge("add", "-", "-Q", stdin=os.urandom(8 << 20)).out.decode().strip()
+    (tmp_path / "a.car").write_bytes(edge("dag", "export", cid).out)
+    monkeypatch.setenv("FLEEK_EDGE_STORE_QUOTA_BYTES", "2MiB")
+    result = edge("dag", "import", tmp_path / "a.car", "--data", tmp_path / "other", "--json")
+    assert result.code == 7
+    assert "store.lease_s" in result.error["hint"]
+
+
+@pytest.mark.parametrize("name", ["a" * 254 + "\u00e9", "\U0001f4cc" * 64], ids=["cut", "long"])
+def test_a_pin_s_name_is_refused_before_anything_is_kept_when_it_is_too_long(
+    edge: Edge, tmp_path: Path, name: str
+) -> None:
+    cid = edge("add", "-", "-Q", stdin=b"here").out.decode().strip()
+    (tmp_path / "a.car").write_bytes(edge("dag", "export", cid).out)
+    for argv in (["add", "-"], ["put", "-"], ["dag", "import", tmp_path / "a.car"], ["pin", cid]):
+        result = edge(*argv, "--name", name, "--json", stdin=b"new")
+        assert (result.code, result.out) == (2, b"")
+        assert "255 bytes" in result.error["message"]
+    assert len(edge("ls", "--json").records) == 1
+    assert edge("gc").code == 0
+
+
+def test_a_name_that_was_cut_in_a_character_is_read_and_removed(edge: Edge, data: Path) -> None:
+    cid = edge("add", "-", "-Q", stdin=b"here").out.decode().strip()
+    with Store.open(data) as store:
+        store.dag.pin(Cid.parse(cid), Root(RootKind.PIN, "a" * 254 + "\u00e9", "cut"))
+    assert edge("gc").code == 0
+    assert "pin aaa" in edge("stat", cid).out.decode()
+    assert edge("unpin", cid, "--json").records[0]["pins_removed"] == 2
+    kinds = {root["kind"] for root in edge("stat", cid, "--json").records[0]["roots"]}
+    assert "pin" not in kinds

@@ -62,6 +62,7 @@ def add(
       fleek-edge add --profile unixfs-v0-2015 photo.jpg
     """
     walk.check_named(paths)
+    kept = None if flags["no_pin"] else Root.pin(str(flags["name"]))
     gc.freeze()
     gc.set_threshold(_GC_EVERY)
     as_json = invocation.out.as_json
@@ -87,8 +88,8 @@ def add(
                 root = add_one(adding, path)
             origin = came_from(store, path, told_bytes[0], _how(profile_name, flags))
             store.origins.note_soon(root.multihash, origin)
-            if not flags["no_pin"]:
-                store.dag.pin(root, Root.pin(str(flags["name"])))
+            if kept is not None:
+                store.dag.pin(root, kept)
             last = root.text()
         if quieter:
             invocation.out.record({"cid": last}, last, flush=True)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, Final
 
 import click
@@ -12,7 +13,7 @@ from content import car
 from content.block import BlockMissing
 from content.cid import Cid
 from content.dag_walk import walk
-from runtime.errors import BadRequest, NotFound, TooLarge, Unverified, UsageError
+from runtime.errors import BadRequest, NotFound, StoreFull, TooLarge, Unverified, UsageError
 from tools.edge.came_from import came_from
 from tools.edge.extent import Extent, measured
 from tools.edge.invocation import Invocation, command
@@ -57,6 +58,7 @@ def import_(
       fleek-edge dag import site.car photos.car
       curl -s https://example.com/ipfs/bafy…?format=car | fleek-edge dag import - --json
     """
+    kept = None if no_pin else Root.pin(name)
     total_bytes = paths_walk.total_bytes(files) if sys.stderr.isatty() else None
     with (
         invocation.store(create=True) as store,
@@ -73,8 +75,8 @@ def import_(
                         hint="--allow-incomplete keeps what is there",
                     )
                 store.origins.note_soon(root.multihash, came_from(store, path, car_bytes, "car"))
-                if not no_pin:
-                    store.dag.pin(root, Root.pin(name))
+                if kept is not None:
+                    store.dag.pin(root, kept)
             _tell(invocation, path, missing, report)
 
 
@@ -85,7 +87,7 @@ def import_car(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, 
     for a header or block above the bounds, StoreFull, and as `open`.
     """
     reader, car_bytes = car.CarReader(), 0
-    with opened(path) as file, Importing(store.dag) as importing:
+    with _kept_so_far(), opened(path) as file, Importing(store.dag) as importing:
         try:
             for data in _pieces(file, path):
                 for block in reader.feed(data):
@@ -102,6 +104,16 @@ def import_car(store: Store, path: str, progress: Progress) -> tuple[tuple[Cid, 
         report = importing.finish()
     assert reader.roots is not None, "end() has checked"
     return reader.roots, report, car_bytes
+
+
+@contextmanager
+def _kept_so_far() -> Iterator[None]:
+    """Say of a full store what became of the blocks that came before: they take room, and are no waste."""
+    try:
+        yield
+    except StoreFull as error:
+        error.hint = "make room and import it again; what came is kept for store.lease_s, then gc takes it"
+        raise
 
 
 def _pieces(file: BinaryIO, path: str) -> Iterator[bytes]:
