@@ -355,3 +355,16 @@ def test_binary_data_is_not_thrown_at_a_terminal(edge: Edge) -> None:
     assert _on_a_terminal("get", name, "--force") == (0, b"a\0b")
     assert _on_a_terminal("get", name, "-o", "-") == (0, b"a\0b")
     assert _on_a_terminal("get", text) == (0, b"plain text")
+
+
+def test_a_device_is_written_to_and_never_replaced(edge: Edge, tmp_path: Path) -> None:
+    name = edge("put", "-", "--json", stdin=b"x" * 100_000).records[0]["blake3"]
+    cid = edge("add", "-", "-Q", stdin=b"x" * 100_000).out.decode().strip()
+    place = tmp_path / "out"
+    place.symlink_to(os.devnull)
+    with serving(b"x" * 100_000, Behaviour()) as url:
+        for wanted in (name, cid, url):
+            assert edge("get", wanted, "-o", place).code == 0
+    assert os.readlink(place) == os.devnull
+    assert edge("get", name, "-o", "/dev/stdout").out == b"x" * 100_000
+    assert sorted(os.listdir(tmp_path)) == ["data", "out"]

@@ -3,6 +3,7 @@
 import os
 import random
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -274,3 +275,29 @@ def test_a_range_or_stdout_of_a_directory_is_refused_with_the_way_out(edge: Edge
         result = edge("get", cid, *flags, "--json")
         assert (result.code, result.error["hint"]) == (2, "-o DIR writes it, --archive makes a TAR of it")
     assert edge("get", cid, "--archive", "-o", tmp_path / "x").code == 2
+
+
+@pytest.mark.parametrize("place", [".", "/", "", ".."])
+def test_a_folder_without_a_name_of_its_own_is_there_already(
+    edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    cid = _add(edge, trees.many_shapes(tmp_path / "tree"))
+    monkeypatch.chdir(tmp_path / "tree")
+    result = edge("get", cid, "-o", place, "--json")
+    assert (result.code, result.error["message"]) == (5, "it exists already")
+    assert edge("get", cid, "-o", "a" * 300, "--json").error["message"] == "file name too long"
+
+
+def test_an_archive_that_nobody_takes_ends_with_one_error(edge: Edge, tmp_path: Path) -> None:
+    cid = _add(edge, trees.many_shapes(tmp_path / "tree"))
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.edge", "get", cid, "--archive"],
+            cwd=Path(__file__).parents[2],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 7
+    assert done.stderr.startswith(b"error: no space left on device\n  where: standard output\n")
+    assert b"Traceback" not in done.stderr

@@ -1,5 +1,6 @@
 """Bytes on their way out of a command: to standard output, or to a file that appears when it is whole."""
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,5 +40,5 @@ def keep(pieces: Iterable[bytes | memoryview], part: PartialFile) -> int:
 
 def tell_replaced(out: Output, target: Path) -> None:
     """Say that a file which is there will be another one when all is proven."""
-    if target.exists():
+    if os.path.isfile(target):
         out.note(f"{target} is there and will be replaced")

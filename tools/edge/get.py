@@ -18,10 +18,10 @@ from tools.edge.download import Remote, describe, download
 from tools.edge.get_path import Wanted, get_local, get_remote
 from tools.edge.invocation import Invocation, command
 from tools.edge.named import ContentPath, named
-from tools.edge.partial_file import PartialFile
+from tools.edge.partial_file import output_at
 from tools.edge.token_file import token_of
 
-_STDOUT: Final = "-"
+_STDOUT: Final = ("-", "/dev/stdout")
 _SPAN: Final = re.compile(r"([0-9]{1,19}):([0-9]{1,19}|\*)", re.ASCII)
 
 
@@ -64,7 +64,7 @@ def get(
       fleek-edge get <hash> --range 0:1023 | xxd
       fleek-edge get <cid> --archive | tar tv
     """
-    to_stdout = output == _STDOUT
+    to_stdout = output in _STDOUT
     target = None if output is None or to_stdout else Path(output)
     if archive and (target is not None or span is not None):
         raise UsageError("--archive goes to stdout, whole", where="get", hint="drop -o and --range")
@@ -93,7 +93,7 @@ def _get_remote_blob(invocation: Invocation, blob: RemoteBlob, token: str | None
         show(pieces, to_terminal=choices.to_terminal)
         return
     tell_replaced(invocation.out, target)
-    with PartialFile(target) as part:
+    with output_at(target) as part:
         if choices.span is None:
             record = describe(remote, download(remote, part), str(target))
         else:
@@ -111,7 +111,7 @@ def _get_blob(invocation: Invocation, root: bytes, choices: Wanted) -> None:
             show(pieces, to_terminal=choices.to_terminal)
             return
         tell_replaced(invocation.out, target)
-        with PartialFile(target) as part:
+        with output_at(target) as part:
             record = _record(target, root, keep(pieces, part))
     invocation.out.record(record, f"{record['blake3']}  {target}")
 

@@ -3,6 +3,8 @@
 The same walk writes both; only where its blocks come from differs.
 """
 
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ from tools.edge.invocation import Invocation
 from tools.edge.local_blocks import LocalBlocks
 from tools.edge.named import ContentPath, content_path
 from tools.edge.naming import resolved
-from tools.edge.partial_file import PartialFile
+from tools.edge.partial_file import PartialFile, output_at
 from tools.edge.proven import proven_bytes
 from tools.edge.refusal import checked_reply
 from tools.edge.remote_blocks import RemoteBlocks
@@ -108,7 +110,7 @@ def _file(invocation: Invocation, blocks: Blocks, cid: Cid, wanted: Wanted, bar:
         show(pieces, to_terminal=wanted.to_terminal)
         return
     tell_replaced(invocation.out, wanted.target)
-    with PartialFile(wanted.target) as part:
+    with output_at(wanted.target) as part:
         if isinstance(blocks, RemoteBlocks) and wanted.span is None:
             part.restart()
             _append(blocks, cid, block, 0, part)
@@ -172,7 +174,7 @@ def _resume(
     tell_replaced(invocation.out, target)
     block = blocks.read(cid)
     size = size_of(cid, block)
-    with PartialFile(target) as part:
+    with output_at(target) as part:
         start = proven_bytes(cid, block, blocks, part)
         if start < size or part.written_bytes > size:
             part.cut(start)
@@ -249,8 +251,11 @@ def _here(name: str) -> Path:
 
 
 def _has_part(target: Path) -> bool:
-    part = target.with_name(f"{target.name}.part")
-    return part.is_file() and part.stat().st_size > 0
+    try:
+        part = os.stat(target.with_name(f"{target.name}.part"))
+    except (OSError, ValueError):  # not there, or no name that a file can have: whoever writes it says so
+        return False
+    return stat.S_ISREG(part.st_mode) and part.st_size > 0
 
 
 def _watched(pieces: Iterator[bytes], bar: Progress) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """`FILE.part`: a download on its way to FILE, holding proven bytes only.
 
 Invariants
- 1. FILE appears by rename, after everything was proven and fsynced; until then FILE is as it was.
+ 1. FILE appears by rename, after everything was proven and fsynced; until then FILE is as it was. What is
+    there and no regular file (/dev/null, /dev/stdout, a pipe) is written to as it is, and never replaced.
  2. One process at a time writes FILE.part (flock); a second one is refused.
  3. What an earlier run left is taken over up to the last whole group, never trusted: the caller
     proves its last group at once and its whole at the end.
@@ -19,15 +20,26 @@ from runtime.errors import Conflict, UsageError
 from tools.frame.walk import translated
 
 
+def output_at(target: Path) -> "PartialFile":
+    """Where the bytes of `target` go until all of them are proven. Raises EdgeError where that cannot be."""
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return PartialFile(target)
+    except OSError as fault:
+        raise translated(fault, target) from None
+    return PartialFile(target) if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else Device(target)
+
+
 class PartialFile:
     """The open FILE.part of one download; a context manager that keeps the file when it fails."""
 
     def __init__(self, target: Path) -> None:
         """Open or create `target`.part and lock it. Raises EdgeError where that cannot be."""
         self.target = target
-        self.path = target.with_name(f"{target.name}.part")
-        if target.is_dir():
+        if os.path.isdir(target):
             raise UsageError("the output is a directory", where=str(target), hint="name a file")
+        self.path = target.with_name(f"{target.name}.part")
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._fd = os.open(self.path, flags, 0o666)
@@ -108,3 +120,50 @@ class PartialFile:
         except OSError as fault:
             if fault.errno != errno.ENOENT:
                 raise translated(fault, self.path) from None
+
+
+class Device(PartialFile):
+    """A device or pipe that is there: what is proven goes to it at once, in order, for good."""
+
+    def __init__(self, target: Path) -> None:
+        """Open `target`. Raises EdgeError."""
+        self.target = self.path = target
+        self.written_bytes = 0
+        try:
+            self._fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as fault:
+            raise translated(fault, target) from None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)
+
+    def resumable_bytes(self) -> int:
+        """Nothing of an earlier run is there."""
+        return 0
+
+    def read(self, start: int, count: int) -> bytes:
+        """Nothing can be read again."""
+        return b""
+
+    def cut(self, size_bytes: int) -> None:
+        """Nothing can be taken back; asked for before the first byte only."""
+
+    def write(self, offset: int, data: "bytes | memoryview") -> None:
+        """Put proven `data` behind what was written before. Raises StoreFull, UsageError."""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except BrokenPipeError:
+            raise
+        except OSError as fault:
+            raise translated(fault, self.target) from None
+        self.written_bytes = offset + len(data)
+
+    def publish(self, size_bytes: int) -> None:
+        """All is there already."""
+
+    def discard(self) -> None:
+        """It was there before."""

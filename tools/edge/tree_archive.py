@@ -3,7 +3,7 @@
 import io
 import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from content.unixfs.message import Message
 from runtime.errors import Unverified
@@ -19,7 +19,11 @@ class ArchiveWriter:
 
     def __init__(self, out: BinaryIO) -> None:
         self._tar = tarfile.open(  # noqa: SIM115  # `finish` ends it
-            fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape"
+            fileobj=_Sink(out),
+            mode="w|",
+            format=tarfile.PAX_FORMAT,
+            encoding="utf-8",
+            errors="surrogateescape",
         )
         self._above: list[str] = []
 
@@ -55,6 +59,25 @@ class ArchiveWriter:
             info.mode = mode if message.mode is None else message.mode & _MODE_BITS
             info.mtime = max(0, message.mtime.seconds) if message.mtime else 0
         return info
+
+
+class _Sink(io.RawIOBase):
+    """Where tarfile writes. Once that failed, what it tries again when it is let go of is dropped."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        super().__init__()
+        self._out, self._failed = out, False
+
+    def write(self, data: Any) -> int:
+        """Pass `data` on. Raises OSError the first time that fails."""
+        view, done = memoryview(data), 0
+        try:
+            while done < len(view) and not self._failed:  # one write may take a part
+                done += self._out.write(view[done:])
+        except OSError:
+            self._failed = True
+            raise
+        return len(view)
 
 
 class _Reader(io.RawIOBase):

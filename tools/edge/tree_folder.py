@@ -71,13 +71,13 @@ class FolderWriter:
         Raises Conflict when the target, or without `keeps` its part, is there; Forbidden, NotFound.
         """
         self.target = target
-        self.path = target.with_name(f"{target.name}.part")
         self._advance, self._warn, self._keeps = advance, warn, keeps
         self._fds: list[int] = []
         self._names: list[set[str]] = []  # what belongs into each open folder
-        if target.is_symlink() or (target.exists() and not _is_empty_folder(target)):
+        if os.path.lexists(target) and not (target.name and _is_empty_folder(target)):
             hint = "nothing is overwritten; name another with -o, or move it away"
             raise Conflict("it exists already", where=str(target), hint=hint)
+        self.path = target.with_name(f"{target.name}.part")
         self.takes_over = keeps and is_left(target)
         try:
             if not self.takes_over:
@@ -306,13 +306,16 @@ def is_left(target: Path) -> bool:
     """Whether an earlier run of this user left `target`.part, a folder."""
     try:
         status = os.lstat(target.with_name(f"{target.name}.part"))
-    except OSError:
+    except (OSError, ValueError):  # not there, or no name that a folder can have
         return False
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
 def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+    try:
+        return not path.is_symlink() and path.is_dir() and not any(path.iterdir())
+    except OSError as fault:
+        raise translated(fault, path) from None
 
 
 def _nanoseconds(message: Message) -> int:
