@@ -1,5 +1,6 @@
 """`stat`, `ls`, `verify`, `rm`, `pin`, `unpin`, `evict`, `gc`, `scrub` on a real store."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,12 @@ def test_damage_is_healed_by_putting_the_content_again(edge: Edge, data: Path) -
     assert _put(edge, content) == name
     assert edge("verify", name).code == 0
     assert edge("get", name).out == content
+
+
+def test_a_blob_that_many_blocks_lie_in_is_told_in_a_few_lines(edge: Edge) -> None:
+    cid = edge("add", "-", "-Q", stdin=random.Random(1).randbytes(5 << 20)).out.decode().strip()
+    name = edge("stat", cid, "--json").records[0]["blake3"]
+    plain = edge("stat", name).out.decode()
+    assert "kept by           6 blocks, which --json lists\n" in plain
+    assert plain.count("kept by") == 1
+    assert len(edge("stat", name, "--json").records[0]["roots"]) == 6

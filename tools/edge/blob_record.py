@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from blockstore import BlobStat, Root
+from blockstore.records import RootKind
 from blockstore.upper import UPPER_SEGMENT
 from content import names
 from tools.frame.output import Output
+
+# A file that was added is kept by each of its blocks, four in a MiB: for people one line says so
+_BLOCK: Final = RootKind.BLOCK.name.lower()
 
 
 def blob_record(known: BlobStat) -> dict[str, Any]:
@@ -49,7 +53,10 @@ def roots_record(roots: Iterable[Root]) -> list[dict[str, Any]]:
 def show_fields(out: Output, record: dict[str, Any]) -> None:
     """One record: an object with --json, else a line a field and a line a root."""
     lines = [f"{key:<17} {_text(value)}" for key, value in record.items() if key != "roots"]
-    lines += [f"{'kept by':<17} {_kept(keeper)}" for keeper in record["roots"]]
+    blocks = [keeper for keeper in record["roots"] if keeper["kind"] == _BLOCK]
+    shown = [keeper for keeper in record["roots"] if keeper["kind"] != _BLOCK or len(blocks) == 1]
+    lines += [f"{'kept by':<17} {_kept(keeper)}" for keeper in shown]
+    lines += [f"{'kept by':<17} {len(blocks)} blocks, which --json lists"] if len(blocks) > 1 else []
     for line in lines[:-1] if not out.as_json else ():
         out.record({}, line)
     out.record(record, lines[-1])
