@@ -295,3 +295,47 @@ def test_errors_are_json_even_for_commands_that_stream(edge: Edge) -> None:
     result = edge("get", "00" * 32, "--json")
     assert result.code == 3
     assert json.loads(result.err)["error"]["kind"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("argv", "closed", "code"),
+    [
+        ("ls", ">&-", 2),
+        ("ls", "2>&-", 0),
+        ("ls", "<&-", 0),
+        ("ls", "<&- >&- 2>&-", 2),
+        ("put -", "<&-", 2),
+        ("nonsense", "2>&-", 2),
+        ("nonsense", "2>/dev/full", 2),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_bug(edge: Edge, argv: str, closed: str, code: int) -> None:
+    assert edge("put", "-", stdin=b"x").code == 0
+    line = f'exec "$@" {argv} {closed}'
+    done = subprocess.run(["sh", "-c", line, "sh", *COMMAND], cwd=HOUSE, capture_output=True, check=False)
+    assert done.returncode == code, done
+    assert b"Traceback" not in done.stderr
+    assert edge("ls").code == 0, "nothing was written where a stream should be"
+
+
+def test_ctrl_c_while_modules_load_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("print('loading', flush=True)\nimport time\ntime.sleep(60)\n")
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(HOUSE)))}
+    child = subprocess.Popen(
+        COMMAND, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "loading\n"
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize(
+    "argv", [["put", "-", "--name"], ["add", "-", "--name"], ["name", "publish", "--offline"]], ids=" ".join
+)
+def test_bytes_that_are_no_text_are_refused_where_text_is_wanted(edge: Edge, argv: list[str]) -> None:
+    cid = edge("add", "-", "-Q", stdin=b"x").out.decode().strip()
+    result = edge(*argv, f"{cid}/\udcff" if argv[0] == "name" else "\udcff", "--json", stdin=b"x")
+    assert (result.code, result.error["kind"]) == (2, "usage")
+    assert "UTF-8" in result.error["message"]

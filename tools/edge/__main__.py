@@ -1,5 +1,18 @@
-"""`python -m tools.edge` is `fleek-edge`."""
+"""`fleek-edge`, and `python -m tools.edge`, which is the same."""
 
-from tools.edge.main import main
+from importlib import import_module
+from typing import NoReturn
 
-main()
+from tools.frame.loading import quietly_interrupted
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit."""
+    with quietly_interrupted():
+        module = import_module("tools.edge.main")
+    module.main()
+    raise AssertionError("it exits")
+
+
+if __name__ == "__main__":
+    main()

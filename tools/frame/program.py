@@ -75,6 +75,7 @@ class Program:
         instruction = os.environ.get(self.complete_variable)
         if instruction:
             sys.exit(shell_complete(self.group, {}, self.name, self.complete_variable, instruction))
+        _fill_streams()
         for stream in (sys.stdout, sys.stderr):
             # A path that is no text of the locale is shown escaped, never a reason to fail.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -116,7 +117,7 @@ class Program:
             sys.stderr.write("\n" if sys.stderr.isatty() else "")
             return _INTERRUPTED
         except Exception as fault:  # noqa: BLE001  # the last line: a bug becomes exit code 1 and a report
-            return _fail(_internal(fault, as_json), as_json)
+            return _fail(_no_text(fault, argv) or _internal(fault, as_json), as_json)
         return code if isinstance(code, int) else 0
 
     def _usage(self, fault: click.ClickException) -> UsageError:
@@ -130,6 +131,32 @@ class Program:
             message = str(fault.message)
             hint = f"did you mean {' or '.join(sorted(near))}?"
         return UsageError(message[:1].lower() + message[1:].rstrip("."), where=path, hint=hint)
+
+
+def _fill_streams() -> None:
+    """Open /dev/null where a standard stream is closed (`>&-`): the next file that is opened, a database
+    perhaps, would get its number, and what is written to the stream or handed on by a child would go there.
+
+    The other way round, so that what is read from it or written to it fails: nobody takes it for an empty
+    file, or for one that was written. Complaints go nowhere.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is not None:
+            continue
+        descriptor = os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_WRONLY)
+        if descriptor != number:
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _no_text(fault: Exception, argv: Sequence[str]) -> EdgeError | None:
+    """The refusal of an argument whose bytes are no text; None when something else went wrong."""
+    for word in argv if isinstance(fault, UnicodeEncodeError) else ():
+        if not word.isascii() and any("\udc80" <= letter <= "\udcff" for letter in word):
+            hint = "paths may have any bytes, names and labels are text"
+            return UsageError("an argument is not text in UTF-8", where=word[:200], hint=hint)
+    return None
 
 
 def _internal(fault: Exception, as_json: bool) -> EdgeError:
@@ -158,15 +185,20 @@ def _fail(error: EdgeError, as_json: bool) -> int:
         sys.stdout.flush()
     except OSError:
         pass  # closed or full: the error below is still worth saying
-    sys.stderr.write(f"{text}\n")
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass  # closed or full: the exit code is left to say it
     return error.outcome.exit_code
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit with `code`, quietly even when stdout is closed or full."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # The interpreter flushes once more on its way out and would complain (signal module docs).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Exit with `code`, quietly even when stdout or stderr is closed or full."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # The interpreter flushes once more on its way out and would complain (signal module docs).
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)

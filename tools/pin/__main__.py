@@ -1,5 +1,18 @@
-"""`python -m tools.pin` is `fleek-pin`."""
+"""`fleek-pin`, and `python -m tools.pin`, which is the same."""
 
-from tools.pin.main import main
+from importlib import import_module
+from typing import NoReturn
 
-main()
+from tools.frame.loading import quietly_interrupted
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit."""
+    with quietly_interrupted():
+        module = import_module("tools.pin.main")
+    module.main()
+    raise AssertionError("it exits")
+
+
+if __name__ == "__main__":
+    main()

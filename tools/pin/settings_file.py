@@ -1,6 +1,7 @@
 """Writing `pin.toml`. Apart from `settings`: only commands that change it load what durable writes need."""
 
 from durable.files import replace_file_durably
+from runtime.errors import UsageError
 from tools.frame.walk import translated
 from tools.pin.settings import Settings
 
@@ -15,4 +16,6 @@ def save(settings: Settings) -> None:
         path = settings.path.resolve()
     except OSError as fault:
         raise translated(fault, settings.path.parent) from None
+    if path.exists() and not path.is_file():
+        raise UsageError("not a regular file", where=str(path), hint="name another by FLEEK_PIN_CONFIG")
     replace_file_durably(path, settings.text().encode())

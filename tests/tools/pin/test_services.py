@@ -185,7 +185,8 @@ def test_a_token_at_a_terminal_is_not_echoed(home: Path, tmp_path: Path) -> None
     )  # fmt: skip
     leader, follower = pty.openpty()
     # the terminal becomes that of the session, as a shell's is
-    program = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); import tools.pin.__main__"
+    program = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    program += "from tools.pin import __main__; __main__.main()"
     child = subprocess.Popen(
         [sys.executable, "-c", program, "login", "mine", "--no-check"],
         cwd=HOUSE, env=environ, stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
@@ -244,3 +245,14 @@ def test_a_token_of_the_environment_is_not_sent_to_every_service(
         monkeypatch.setenv("FLEEK_PIN_TOKEN", "for-somebody-else")
         assert pin("service", "ls", "--stat").code == 5
         assert set(conduct.tokens) == {None}
+
+
+def test_a_device_in_place_of_the_configuration_is_not_replaced(
+    pin: Pin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "null").symlink_to(os.devnull)
+    monkeypatch.setenv("FLEEK_PIN_CONFIG", str(tmp_path / "null"))
+    assert pin("service", "ls").code == 0
+    result = pin("service", "add", "mine", "http://127.0.0.1:1/pinning/v1", "--json")
+    assert (result.code, result.error["message"]) == (2, "not a regular file")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
