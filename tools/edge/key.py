@@ -119,7 +119,7 @@ def export(invocation: Invocation, name: str, output: str | None, form: str) -> 
     """
     found = _keystore(invocation).get(name)
     raw = found.pem() if form == "pem" else found.protobuf()
-    if output is None:
+    if output is None or output == walk.STDIN:
         if sys.stdout.isatty() and form != "pem":
             raise UsageError("this is binary data", where="stdout", hint="use -o FILE")
         sys.stdout.buffer.write(raw)

@@ -24,7 +24,7 @@ from tools.pin.asking import check_origin, filters
 from tools.pin.book import Book, Order, Wanted
 from tools.pin.invocation import Invocation, command
 from tools.pin.record import PinRecord, color, line
-from tools.pin.twice import Twice, Written
+from tools.pin.twice import Twice, Written, file_named
 
 KEY_FILE: Final = "pin.key"
 _SECOND_MS: Final = 1000
@@ -49,7 +49,7 @@ def export(invocation: Invocation, output: Path | None, wanted: Wanted) -> None:
       fleek-pin export > pins.manifest
       fleek-pin export --meta app=blog -o blog.manifest
     """
-    out = invocation.out
+    out, output = invocation.out, file_named(output)
     with invocation.book() as book, Written(output) as file:
         key = _key(invocation, book)
         writer = Writer(key.public, key.sign, int(SystemClock().now_s() * _SECOND_MS))

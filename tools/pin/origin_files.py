@@ -14,7 +14,7 @@ from runtime.errors import BadRequest, NotImplementedHere, Unreachable
 from tools.frame.completing import completed_path
 from tools.pin.invocation import Invocation, command
 from tools.pin.local import opened
-from tools.pin.twice import Twice, Written
+from tools.pin.twice import Twice, Written, file_named
 
 Row = tuple[bytes, Origin]  # a multihash, and one place where its content is
 _ELSEWHERE: Final = (
@@ -40,7 +40,7 @@ def export(invocation: Invocation, output: Path | None) -> None:
       fleek-pin origins export --data /srv/edge -o origins.ndjson
       fleek-pin origins export --data /srv/edge | jq -r 'select(.kind == "http") | .address'
     """
-    count = 0
+    count, output = 0, file_named(output)
     with invocation.book() as book, Written(output) as file:
         told = book.every_origin()
         for text in told if invocation.service() is None else _told(told, book.where):

@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final
@@ -72,6 +72,11 @@ def _no_room(fault: OSError) -> StoreFull:
     return StoreFull((fault.strerror or "full").lower(), where=tempfile.gettempdir(), hint=hint)
 
 
+def file_named(output: Path | None) -> Path | None:
+    """The file that `-o` names; None: standard output, as where there is no `-o`."""
+    return None if output is None or str(output) == walk.STDIN else output
+
+
 class Written:
     """Where a command's result goes: a file that appears whole or not at all, or standard output (None).
 
@@ -90,7 +95,7 @@ class Written:
             self._file = sys.stdout.buffer
             return self
         place = self._target
-        if self._target.is_file() or not self._target.exists():
+        if os.path.isfile(self._target) or not os.path.lexists(self._target):
             place = self._draft = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
         try:
             self._file = place.open("wb")
@@ -123,7 +128,8 @@ class Written:
                 raise self._translated(fault) from None
         finally:
             if self._path is not None:
-                self._file.close()
+                with suppress(OSError):  # what it could not flush it tries once more
+                    self._file.close()
             if self._draft is not None:
                 self._draft.unlink(missing_ok=True)
 

@@ -1,11 +1,10 @@
 """`fleek-pin verify`: a service proves that it can read what it says is pinned."""
 
 import os
-import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import click
 
@@ -14,12 +13,12 @@ from content.cid import Cid
 from pinning.challenge import NONCE_BYTES, SAMPLES_DEFAULT, SAMPLES_MAX, Challenge
 from pinning.verifying import Verdict, Verifier
 from runtime.errors import Unverified
-from tools.frame import walk
 from tools.frame.output import human_size
 from tools.pin.asking import pins_named
 from tools.pin.book import Book
 from tools.pin.invocation import Invocation, command
 from tools.pin.record import PinRecord
+from tools.pin.twice import Written, file_named
 
 _SECOND_MS: Final = 1000
 
@@ -45,18 +44,20 @@ def verify(invocation: Invocation, pins: tuple[str, ...], samples: int, output: 
       fleek-pin verify 0f2b…
       fleek-pin verify bafybei… --samples 64 -o proof.car --json
     """
+    lacking: Unverified | None = None
     with invocation.book() as book, ExitStack() as stack:
-        file = None if output is None else stack.enter_context(_created(output))
+        file = None if output is None else stack.enter_context(Written(file_named(output)))
         for record in pins_named(book, pins):
             verdict = _verdict(book, record, samples, file)
             signer = multibase.encode("z", public_key.decode(verdict.signer).name)[1:]
             made = f"{datetime.fromtimestamp(verdict.made_ms / _SECOND_MS, UTC):%Y-%m-%dT%H:%M:%SZ}"
             if verdict.missing is not None:
-                raise Unverified(
+                lacking = Unverified(
                     f"the node says that it lacks block {verdict.missing}",
                     where=f"{record['requestid']}, {record['cid']}",
                     hint=f"signed by {signer} at {made}",
                 )
+                break  # and not raised here: what it signed is kept as a proof is
             told = {
                 "requestid": record["requestid"],
                 "cid": record["cid"],
@@ -70,9 +71,11 @@ def verify(invocation: Invocation, pins: tuple[str, ...], samples: int, output: 
             plain = f"{record['cid']}  proven by {samples} samples: {verdict.blocks} blocks, "
             plain += f"{human_size(verdict.bytes_)}, signed by {signer}"
             invocation.out.record(told, plain, color="green", flush=True)
+    if lacking is not None:
+        raise lacking
 
 
-def _verdict(book: Book, record: PinRecord, samples: int, file: BinaryIO | None) -> Verdict:
+def _verdict(book: Book, record: PinRecord, samples: int, file: Written | None) -> Verdict:
     challenge = Challenge(Cid.parse(record["cid"]), os.urandom(NONCE_BYTES), samples)
     verifier = Verifier(challenge)
     for data in book.proof(record["cid"], challenge.nonce, samples):
@@ -80,10 +83,3 @@ def _verdict(book: Book, record: PinRecord, samples: int, file: BinaryIO | None)
             file.write(data)
         verifier.feed(data)
     return verifier.end()
-
-
-def _created(path: Path) -> BinaryIO:
-    try:
-        return sys.stdout.buffer if str(path) == walk.STDIN else path.open("wb")
-    except OSError as fault:
-        raise walk.translated(fault, path) from None

@@ -184,6 +184,8 @@ def test_a_pin_is_proven_and_what_was_lost_is_not(
     assert proof["proven"] is True
     assert proof["signer"] in record["delegates"][0]
     assert (tmp_path / "proof.car").stat().st_size > proof["size_bytes"]
+    full = pin("verify", record["cid"], "-o", "/dev/full", "--json")
+    assert (full.code, full.error["where"]) == (7, "/dev/full")
     edge_json(node.data, "evict", record["cid"])
     result = pin("verify", record["requestid"], "--samples", "64", "--json")
     assert (result.code, result.error["kind"]) == (4, "unverified")

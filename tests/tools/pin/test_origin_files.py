@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from blockstore.origin_lines import LINE_BYTES_MAX
 from content import multihash
 from content.cid import Cid
+from runtime.errors import EdgeError
 from tests.tools.pin.conftest import Pin
+from tools.pin.twice import Written
 
 HOUSE = Path(__file__).parents[3]
 CID = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
@@ -128,6 +131,20 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(pin: Pin, one: Path, words:
     assert (done.returncode, done.stderr) == (130, b"")
 
 
+def test_a_file_that_the_disk_has_no_room_for_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    file = Written(tmp_path / "out")
+    file.__enter__().write(b"x")  # it waits in a buffer
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(EdgeError) as refused:
+            file.__exit__(None, None, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refused.value.where == str(tmp_path / "out")
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_export_that_fails_leaves_the_file_as_it_was(pin: Pin, one: Path, tmp_path: Path) -> None:
     file = tmp_path / "origins.ndjson"
     file.write_text("before")
@@ -137,6 +154,7 @@ def test_an_export_that_fails_leaves_the_file_as_it_was(pin: Pin, one: Path, tmp
     missing = pin("origins", "export", "--data", one, "-o", tmp_path / "no" / "such", "--json")
     assert (missing.code, missing.error["where"]) == (3, str(tmp_path / "no" / "such"))
     assert pin("origins", "export", "--data", one, "-o", "/dev/null").code == 0
+    assert pin("origins", "export", "--data", one, "-o", "-").out.startswith(b"{"), "standard output"
     assert pin("origins", "export", "--data", one, "-o", file).out.endswith(b"origins.ndjson\n")
     assert file.read_bytes().count(b"\n") == 1
     assert [each for each in os.listdir(tmp_path) if each.endswith(".part")] == []
