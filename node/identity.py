@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from content import multibase
 from content.private_key import PrivateKey, wrap
 from content.public_key import decode, ed25519_key
-from runtime.errors import UsageError
+from runtime.errors import StoreFull, UsageError, file_fault
 
 FILE: Final = "node.key"
 _BYTES_MAX: Final = 4096  # an Ed25519 key in PEM has 119
@@ -41,6 +41,9 @@ def _key(path: Path) -> Ed25519PrivateKey:
         with path.open("rb") as file:
             key = serialization.load_pem_private_key(file.read(_BYTES_MAX), None)
     except OSError as fault:
+        error = file_fault(fault, str(path))
+        if isinstance(error, StoreFull):
+            raise error from None
         raise UsageError(f"the node's key cannot be kept: {fault.strerror}", where=str(path)) from None
     except (ValueError, TypeError):
         key = None

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from blockstore import Store
+from durable import translated
 from handshake.tokens import Tokens
 from node.certificate import certificate
 from node.child import Child, start_child
@@ -91,7 +92,7 @@ def _lock(data: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise UsageError(f"cannot use the data folder: {error.strerror}", where=str(data)) from None
+        raise translated(error, str(data)) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -12,6 +12,7 @@ Called by the Makefile only; nothing else in the product uses it.
 """
 
 import argparse
+import errno
 import json
 import os
 import random
@@ -34,6 +35,9 @@ _PIN: Final = _EDGE.with_name("fleek-pin")
 _MIB: Final = 1 << 20
 _BIG_MIB: Final = 256
 _BIG: Final = _ROOT / "build" / "run" / "random-256MiB.bin"
+_UNUSABLE: Final = 2  # exit codes of the command line
+_NO_ROOM: Final = 7
+_INTERRUPTED: Final = 130
 _SEED: Final = 256  # the same file on every machine, so that its hash can be quoted
 
 
@@ -248,12 +252,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=_BIG.parent / "data", help="data folder")
     options = parser.parse_args(arguments)
     data = options.data.resolve()
-    print(f"storing docs and a {_BIG_MIB} MiB file in {data}", file=sys.stderr, flush=True)
-    generate_big_file(_BIG)
     try:
+        print(f"storing docs and a {_BIG_MIB} MiB file in {data}", file=sys.stderr, flush=True)
+        generate_big_file(_BIG)
         stored = store(data, _ROOT / "docs", _BIG)
     except DemoFailed as failure:
         return failure.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except OSError as fault:
+        print(f"error: {(fault.strerror or str(fault)).lower()}\n  where: {_BIG}", file=sys.stderr)
+        return _NO_ROOM if fault.errno == errno.ENOSPC else _UNUSABLE
     return serve(options.port, data, stored)
 
 

@@ -1,6 +1,7 @@
 """`make run`, as a newcomer meets it: a ready line, then commands that work word for word elsewhere."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -81,3 +82,16 @@ def test_the_admin_port_is_the_next_one_or_any() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert admin_port(taken.getsockname()[1] - 1) == 0
+
+
+def test_ctrl_c_while_it_still_stores_is_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tools.demo", "--port", "0", "--data", str(tmp_path / "data")]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("storing docs")
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
