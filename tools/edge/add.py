@@ -69,7 +69,6 @@ def add(
     total_bytes = walk.total_bytes(paths) if sys.stderr.isatty() and not as_json else None
     keep = Keep(mode=bool(flags["preserve_mode"]), mtime=bool(flags["preserve_mtime"]))
     add_one = _add_tar if flags["as_tar"] else partial(add_path, hidden=bool(flags["hidden"]))
-
     told_bytes = [0]
 
     def tell(cid: Cid, shown: str, size_bytes: int) -> None:
