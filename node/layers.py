@@ -182,9 +182,11 @@ class Layers:
     def _from_folder(self, section: str, key: str, value: object, folder: Path) -> object:
         """A relative path in a file starts at the file, so that where one stands does not matter."""
         field = self._fields[section].get(key)
-        if field is None or not isinstance(value, str) or not value or "Path" not in str(field.type):
+        if field is None or "Path" not in str(field.type):
             return value
-        return folder / Path(value).expanduser()
+        if isinstance(value, list):
+            return [self._from_folder(section, key, each, folder) for each in value]
+        return folder / Path(value).expanduser() if isinstance(value, str) and value else value
 
 
 def unknown(noun: str, name: str, known: Iterable[str], where: str) -> UsageError:

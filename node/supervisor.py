@@ -25,11 +25,11 @@ from typing import Final
 from blockstore import Store
 from durable import translated
 from handshake.tokens import Tokens
-from node.certificate import certificate
 from node.child import Child, start_child
 from node.config import Config
 from node.identity import peer_id
 from node.listeners import close, open_listeners, shown
+from node.named_files import check_files
 from node.start import Start
 from node.values import address
 from runtime.board import SLOT_COUNT, Board
@@ -41,6 +41,7 @@ log = logging.getLogger("fleek.supervisor")
 _DESCRIPTORS: Final = 65_536  # for eight times the default max_connections of a worker
 _KEEPER_SLOT: Final = SLOT_COUNT - 2
 _STOP_GRACE_S: Final = 5.0  # beyond drain_s, for commits in flight
+_LEAVING_S: Final = 1.0  # from the end of a child's words to its exit
 _RESTART_FIRST_S: Final = 0.05
 _RESTART_MOST_S: Final = 5.0
 _SETTLED_S: Final = 30.0  # a child that lived this long starts again without delay
@@ -69,6 +70,7 @@ def run(config: Config) -> int:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     _allow_many_connections()
+    check_files(config)
     lock = _lock(config.node.data)
     try:
         _check_store(config)
@@ -110,7 +112,6 @@ def _check_store(config: Config) -> None:
     Store.open(config.node.data, config.store).close()
     Tokens.open(config.node.data).close()
     peer_id(config.node.data)
-    certificate(config.node)
 
 
 class _Supervisor:
@@ -231,8 +232,7 @@ class _Supervisor:
             if post.ready:
                 code = await self._until_replaced_or_dead(post)
             else:
-                child.kill()
-                code = await asyncio.shield(child.exited)
+                code = await child.stopped(_LEAVING_S)  # what it leaves with says why
                 if not self._announced:
                     self._failed_start = code if code > 0 else 1
                     self._begin_stop()
@@ -272,7 +272,7 @@ class _Supervisor:
         async with self._reloading:
             try:
                 fresh = self._config.reload()
-                certificate(fresh.node)
+                check_files(fresh)
             except EdgeError as error:
                 log.error("reload refused, the old configuration stays: %s (%s)", error.message, error.where)
                 return

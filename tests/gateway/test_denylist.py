@@ -297,5 +297,5 @@ def test_a_reload_puts_a_new_rule_in_force_on_every_worker(tmp_path: Path) -> No
         eventually(lambda: all(node.get(f"/ipfs/{cid}").status == 410 for _ in range(20)))
         rules.write_text("<html>not a list</html>\n")
         os.kill(node.process.pid, signal.SIGHUP)
-        eventually(lambda: b"did not come up" in node.log.read_bytes())
+        eventually(lambda: b"reload refused, the old configuration stays" in node.log.read_bytes())
         assert node.get(f"/ipfs/{cid}").status == 410, "a list that is none changes nothing"

@@ -85,6 +85,20 @@ def test_a_node_that_cannot_be_started_as_written_is_refused_with_2(
     assert not data.exists()
 
 
+@pytest.mark.parametrize("argv", [["serve", "--listen", "127.0.0.1:0"], ["config", "check"]], ids=" ".join)
+@pytest.mark.parametrize("key", ["dnslink_file", "denylists"])
+def test_a_file_of_the_gateway_that_is_wrong_is_told_before_anything_starts(
+    edge: Edge, data: Path, tmp_path: Path, argv: list[str], key: str
+) -> None:
+    (tmp_path / "bad").write_text("{bad")
+    value = '"bad"' if key == "dnslink_file" else '["bad"]'
+    (tmp_path / "edge.toml").write_text(f"[gateway]\n{key} = {value}\n")
+    result = edge(*argv, "--config", tmp_path / "edge.toml", "--json")
+    assert (result.code, result.out) == (2, b"")
+    assert result.error["where"].startswith(str(tmp_path / "bad")), "beside the file that names it"
+    assert not data.exists()
+
+
 def test_a_second_node_on_the_same_data_is_refused_with_2(edge: Edge, node: Node) -> None:
     result = edge("serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
     assert (result.code, result.out) == (2, b"")

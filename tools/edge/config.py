@@ -4,8 +4,8 @@ import json
 
 import click
 
-from node.certificate import certificate
 from node.layers import Setting, unknown
+from node.named_files import check_files
 from tools.edge.invocation import Invocation, command
 
 
@@ -71,7 +71,7 @@ def check(invocation: Invocation) -> None:
       fleek-edge config check --config edge.toml
     """
     config = invocation.config()
-    certificate(config.node)
+    check_files(config)
     given = sum(setting.given_by != "default" for setting in config.settings)
     record = {"ok": True, "file": str(config.file) if config.file else None, "given": given}
     place = config.file or "no configuration file"
