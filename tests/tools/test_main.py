@@ -1,5 +1,6 @@
 """The frame: usage errors, exit codes, help, version, completion, pipes and Ctrl-C."""
 
+import errno
 import importlib
 import json
 import os
@@ -158,6 +159,16 @@ def test_a_bug_leaves_with_1_and_says_where(edge: Edge, monkeypatch: pytest.Monk
     assert "Traceback" in plain.err
     assert "error: internal fault: KeyError: 'oops'" in plain.err
     assert edge("ls", "--json").error["where"].startswith("test_main.py:")
+
+
+def test_what_the_owner_of_a_file_forbids_is_no_bug(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_context: click.Context) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/edge/format")
+
+    monkeypatch.setattr(main.edge, "invoke", fail)
+    result = edge("ls", "--json")
+    assert (result.code, result.error["where"]) == (5, "/srv/edge/format")
+    assert "Traceback" not in edge("ls").err
 
 
 def test_a_native_module_that_does_not_load_is_told_apart_from_a_bug(

@@ -5,6 +5,7 @@ Modules of commands are loaded by name when their command is called, so that `--
 and a mistyped command cost no more than click itself (about 60 ms).
 """
 
+import errno
 import importlib
 import json
 import keyword
@@ -28,6 +29,7 @@ EXIT_CODES: Final = (
     "4 verification failed, 5 refused, 6 source unreachable, 7 store full, "
     "8 store damaged or newer, 130 interrupted."
 )
+_OF_THE_SYSTEM: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT))
 _INTERRUPTED: Final = OUTCOMES[Kind.INTERRUPTED].exit_code
 Commands = Mapping[str, tuple[str, str]]
 
@@ -108,11 +110,12 @@ class Program:
         except BrokenPipeError:
             return _INTERRUPTED  # whoever read our output went away: no need to tell anybody
         except OSError as fault:
-            if fault.filename is not None:
-                return _fail(_internal(fault, as_json), as_json)
-            return _fail(
-                translated(fault, "standard output"), as_json
-            )  # files are translated where they are opened
+            if fault.filename is None:
+                return _fail(translated(fault, "standard output"), as_json)
+            # Files are translated where they are opened; what their owner forbids may show up anywhere
+            known = fault.errno in _OF_THE_SYSTEM
+            told = translated(fault, str(fault.filename)) if known else _internal(fault, as_json)
+            return _fail(told, as_json)
         except (KeyboardInterrupt, click.Abort):
             sys.stderr.write("\n" if sys.stderr.isatty() else "")
             return _INTERRUPTED
