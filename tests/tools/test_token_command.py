@@ -84,3 +84,16 @@ def test_a_malformed_token_is_refused(edge: Edge, argv: list[str], message: str)
 def test_listing_tokens_makes_no_store(edge: Edge, data: Path) -> None:
     assert edge("token", "ls").code == 3
     assert not data.exists()
+
+
+def test_an_end_that_no_calendar_shows_is_refused_and_an_older_token_with_one_is_listed(
+    edge: Edge, data: Path
+) -> None:
+    far = "99999999999999d"
+    result = edge("token", "add", "--account", "a", "--scope", "put", "--expires", far, "--json")
+    assert (result.code, result.error["where"]) == (2, "--expires")
+    assert edge("put", "-", stdin=b"x").code == 0
+    tokens = Tokens.open(data)
+    tokens.add("a", ("put",), expires_s=1e20, quota_bytes=None)
+    tokens.close()
+    assert b"until 9999-12-31" in edge("token", "ls").out

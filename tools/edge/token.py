@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Final
 
 import click
 
@@ -13,6 +14,8 @@ from node.values import duration_s, size_bytes
 from runtime.clock import SystemClock
 from runtime.errors import UsageError
 from tools.edge.invocation import Invocation, command
+
+_LAST_DAY_S: Final = 253_402_214_400.0  # 9999-12-31: what a calendar of four digits can show
 
 
 @click.group()
@@ -50,6 +53,8 @@ def add(
     expires_s = (
         None if expires is None else SystemClock().now_s() + _spelled("--expires", expires, duration_s)
     )
+    if expires_s is not None and expires_s > _LAST_DAY_S:
+        raise UsageError("--expires ends after the year 9999", where="--expires", hint="without it: for ever")
     quota = None if quota_bytes is None else int(_spelled("--quota-bytes", quota_bytes, size_bytes))
     with _tokens(invocation, create=True) as tokens:
         text = tokens.add(account, scopes, expires_s=expires_s, quota_bytes=quota)
@@ -125,6 +130,9 @@ def _state(row: TokenRow, now_s: float) -> str:
 
 
 def _limits(row: TokenRow) -> str:
-    until = f"until {datetime.fromtimestamp(row.expires_s, UTC):%Y-%m-%d %H:%MZ}" if row.expires_s else ""
+    until = ""
+    if row.expires_s:
+        end_s = min(row.expires_s, _LAST_DAY_S)  # others made tokens without a bound
+        until = f"until {datetime.fromtimestamp(end_s, UTC):%Y-%m-%d %H:%MZ}"
     quota = f"quota {row.quota_bytes} bytes" if row.quota_bytes is not None else ""
     return "  ".join(part for part in (until, quota) if part)
