@@ -211,6 +211,19 @@ def test_a_reader_that_goes_away_is_no_news(data: Path, tmp_path: Path) -> None:
     child.stderr.close()
 
 
+def test_a_reader_of_add_that_goes_away_is_no_fault_of_a_file(edge: Edge, tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for index in range(3000):
+        (tmp_path / "many" / f"{index}").write_text(str(index))
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*COMMAND, "add", tmp_path / "many"], cwd=HOUSE, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_put_that_is_stopped_in_the_middle_leaves_130_and_a_clean_store(
     edge: Edge, how: signal.Signals

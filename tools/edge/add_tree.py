@@ -64,6 +64,8 @@ class _Tree:
             try:
                 self._child(child, f"{below}{child.name}", depth, entries)
             except OSError as fault:
+                if fault.filename is None:  # of standard output, where earlier files are told of meanwhile
+                    raise
                 raise walk.translated(fault, child.path) from None
         attributes = self._adding.keep.of(found.st_mode, found.st_mtime_ns)
 
