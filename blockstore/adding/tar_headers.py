@@ -16,6 +16,7 @@ _BYTES_MAX: Final = 1 << 20
 # Of those that hold for every member behind them, each of which gets a copy; `git archive` writes 52
 _GLOBAL_BYTES_MAX: Final = 64 << 10
 _DIGITS_MAX: Final = 8  # of the length of a record
+_MODE_MAX: Final = (1 << 32) - 1  # st_mode; GNU's numbers to the base 256 go beyond it, and below zero
 _PAX: Final = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _HEADERS: Final = (*_PAX, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _SPARSE: Final = "GNU.sparse."
@@ -49,6 +50,8 @@ class _Member(tarfile.TarInfo):
             raise tarfile.ReadError(str(fault)) from None
         if member.size < 0:
             raise tarfile.ReadError(f"a size of {member.size}")
+        if not 0 <= member.mode <= _MODE_MAX:
+            raise tarfile.ReadError(f"a mode of {member.mode}")
         return member
 
     def _proc_member(self, archive: "_Archive") -> "_Member":

@@ -177,6 +177,16 @@ def _damaged(tar: bytes, at: int) -> bytes:
 
 
 TWO = archive(file("one", b"1" * 600), file("two", b"2"))
+
+
+def _moded(mode: bytes) -> bytes:
+    """A member whose header has these eight bytes as its mode: GNU's numbers to the base 256."""
+    tar = bytearray(archive(file("f", b"x"), format=tarfile.GNU_FORMAT))
+    tar[100:108], tar[148:156] = mode, b" " * 8
+    tar[148:156] = b"%06o\0 " % sum(tar[:512])
+    return bytes(tar)
+
+
 REFUSED: dict[str, tuple[bytes, str]] = {
     "a name that leads out": (archive(file("a/../../x", b"x")), "leads out"),
     "an absolute name": (archive(file("/etc/x", b"x")), "leads out"),
@@ -212,6 +222,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "too many folders inside one another": (archive(file("d/" * 401 + "f", b"")), "400 folders"),
     "a name of 256 bytes": (archive(file("n" * 256, b"x")), "255"),
     "a size below zero": (archive(file("f", b"", pax_headers={"size": "-1000"})), "a size of -1000"),
+    "a mode below zero": (_moded(b"\xff" * 7 + b"\xfb"), "a mode of -5"),
+    "a mode of more than 32 bits": (_moded(b"\x80\x00\x00\x01" + bytes(4)), "a mode of 4294967296"),
     "a time that is none": (archive(file("f", b"", pax_headers={"mtime": "nan"})), "not a sound TAR"),
     "a time without end": (archive(file("f", b"", pax_headers={"mtime": "inf"})), "not a sound TAR"),
     "a time beyond all": (archive(file("f", b"", pax_headers={"mtime": "1e400"})), "not a sound TAR"),
