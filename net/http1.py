@@ -148,7 +148,8 @@ class HeadReader:
     def _check_size(self, data: bytes, start: int, stop: int) -> None:
         limits = self._limits
         line_end = data.find(b"\r\n", start, start + limits.request_line_bytes + 2)
-        if line_end < 0 and stop - start > limits.request_line_bytes:
+        cr = data.endswith(b"\r", start, stop)  # of a line whose LF may be under way
+        if line_end < 0 and stop - start > limits.request_line_bytes + cr:
             raise Refused(414, f"the request line is longer than {limits.request_line_bytes} bytes")
         if stop - start > limits.header_bytes:
             raise Refused(431, f"the request head is longer than {limits.header_bytes} bytes")

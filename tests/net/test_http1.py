@@ -225,6 +225,9 @@ def test_a_refused_field_shows_its_name_and_not_its_value() -> None:
 def test_limits_have_their_own_statuses() -> None:
     assert refusal(b"GET /" + b"x" * 80 + TAIL, SMALL).status == 414
     assert refusal(b"G" * 80, SMALL).status == 414
+    assert refusal(b"G" * 65 + b"\r", SMALL).status == 414
+    longest = b"GET /" + b"x" * 50 + TAIL  # 64 bytes before its CR, which may come before the LF
+    assert take(longest, SMALL).target == "/" + "x" * 50
     assert refusal(head("GET / HTTP/1.1", "Host: a", "X: " + "y" * 300), SMALL).status == 431
     assert refusal(head("GET / HTTP/1.1", "Host: a", *["X: y"] * 4), SMALL).status == 431
     assert refusal(head("PUT / HTTP/1.1", "Host: a", "Content-Length: 1001"), SMALL).status == 413
