@@ -72,10 +72,10 @@ class Shares:
         return {name: bytes_ for name, bytes_ in held.items() if bytes_}
 
     def _write(self, held: dict[str, int]) -> None:
-        if not held:
-            self._remove()
-            return
         try:
+            if not held:
+                self._remove()
+                return
             if self._path is None:
                 path = self.spools.folder / f"{secrets.token_urlsafe(_ID_BYTES)}.share"
                 self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,5 +1,6 @@
 """What uploads in one request hold of a quota, over all processes."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -124,3 +125,17 @@ def test_what_was_held_is_given_back_where_the_folder_cannot_be_had(tmp_path: Pa
     assert shares.of("a") == 0
     with held(shares, "b", 10, lambda: 100):
         assert process(tmp_path).of("a") == 0, "the next change tells others"
+
+
+def test_what_was_held_is_given_back_where_its_file_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = process(tmp_path)
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    with held(shares, "a", 60, lambda: 100):
+        monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.undo()
+    assert shares.of("a") == 0
