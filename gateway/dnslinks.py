@@ -74,7 +74,7 @@ def read_table(path: Path) -> dict[str, str]:
         raise UsageError("the DNSLink table is above 16 MiB", where=str(path))
     try:
         parsed = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"the DNSLink table is no JSON: {error}", where=str(path)) from None
     domains = parsed.get("domains", parsed) if isinstance(parsed, dict) else None
     if not isinstance(domains, dict):

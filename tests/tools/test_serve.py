@@ -86,11 +86,15 @@ def test_a_node_that_cannot_be_started_as_written_is_refused_with_2(
 
 
 @pytest.mark.parametrize("argv", [["serve", "--listen", "127.0.0.1:0"], ["config", "check"]], ids=" ".join)
-@pytest.mark.parametrize("key", ["dnslink_file", "denylists"])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("dnslink_file", "{bad"), ("dnslink_file", "[" * 200_000), ("denylists", "{bad")],
+    ids=["no JSON", "JSON in JSON", "no rule"],
+)
 def test_a_file_of_the_gateway_that_is_wrong_is_told_before_anything_starts(
-    edge: Edge, data: Path, tmp_path: Path, argv: list[str], key: str
+    edge: Edge, data: Path, tmp_path: Path, argv: list[str], key: str, text: str
 ) -> None:
-    (tmp_path / "bad").write_text("{bad")
+    (tmp_path / "bad").write_text(text)
     value = '"bad"' if key == "dnslink_file" else '["bad"]'
     (tmp_path / "edge.toml").write_text(f"[gateway]\n{key} = {value}\n")
     result = edge(*argv, "--config", tmp_path / "edge.toml", "--json")
