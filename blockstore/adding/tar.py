@@ -9,7 +9,7 @@ with a note.
 
 import tarfile
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from functools import partial
 from typing import BinaryIO, Final, TypeVar
 
@@ -27,6 +27,7 @@ _Read = TypeVar("_Read")
 ENTRIES_MAX: Final = 10_000_000  # about 300 bytes each in memory
 _NANO: Final = Decimal(1_000_000_000)
 _TIME_MAX_S: Final = 1 << 63
+_TIME_DIGITS_MAX: Final = 20  # of whole seconds; the int of 1e999980 takes a minute, in which no thread runs
 
 
 def add_tar(
@@ -140,8 +141,10 @@ def _mtime_ns(member: tarfile.TarInfo) -> int:
     found, exact = None, member.pax_headers.get("mtime")
     if exact is not None:
         try:
-            found = int((Decimal(exact) * _NANO).to_integral_value(rounding="ROUND_FLOOR"))
-        except (InvalidOperation, ValueError, OverflowError):
+            said = Decimal(exact)
+            if said.adjusted() < _TIME_DIGITS_MAX:
+                found = int((said * _NANO).to_integral_value(rounding="ROUND_FLOOR"))
+        except (DecimalException, ValueError, OverflowError):
             pass
     if found is None:
         found = int(member.mtime) * int(_NANO)

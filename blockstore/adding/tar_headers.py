@@ -91,6 +91,14 @@ class _Archive(tarfile.TarFile):
     tarinfo = _Member
     _bytes = _global_bytes = 0
 
+    def next(self) -> tarfile.TarInfo | None:
+        """See `TarFile.next`, which reads on behind the end of the file for as long as a size says."""
+        if self.firstmember is None:  # type: ignore[attr-defined]
+            while (left := self.offset - self.fileobj.tell()) > 0:
+                if not self.fileobj.read(min(left, SEGMENT_BYTES)):
+                    raise tarfile.ReadError("unexpected end of data")
+        return super().next()
+
     def count(self, header: tarfile.TarInfo) -> None:
         """Note that a header comes, or a member. Raises ReadError where there are too many bytes of them."""
         if header.type not in _HEADERS:

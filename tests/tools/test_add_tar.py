@@ -172,6 +172,13 @@ def _headers_of_headers() -> bytes:
     return (member.tobuf(tarfile.GNU_FORMAT) + b"n\0" + bytes(510)) * 5000
 
 
+def _endless() -> bytes:
+    """A member of a kind that nobody knows, which would be passed over for years."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = b"Z", 1 << 60
+    return member.tobuf(tarfile.GNU_FORMAT) + bytes(10240)
+
+
 def _damaged(tar: bytes, at: int) -> bytes:
     return tar[:at] + bytes((tar[at] ^ 0x40,)) + tar[at + 1 :]
 
@@ -219,6 +226,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "damaged compression": (gzip.compress(TWO)[:60] + bytes(100), "not a sound TAR"),
     "a header of gigabytes": (_header_bomb(), "headers of more than"),
     "headers of headers": (_headers_of_headers(), "not a sound TAR"),
+    "a member larger than any disk": (_endless(), "unexpected end of data"),
     "too many folders inside one another": (archive(file("d/" * 401 + "f", b"")), "400 folders"),
     "a name of 256 bytes": (archive(file("n" * 256, b"x")), "255"),
     "a size below zero": (archive(file("f", b"", pax_headers={"size": "-1000"})), "a size of -1000"),
@@ -227,9 +235,12 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a time that is none": (archive(file("f", b"", pax_headers={"mtime": "nan"})), "not a sound TAR"),
     "a time without end": (archive(file("f", b"", pax_headers={"mtime": "inf"})), "not a sound TAR"),
     "a time beyond all": (archive(file("f", b"", pax_headers={"mtime": "1e400"})), "not a sound TAR"),
+    "a time that takes a minute": (archive(file("f", b"", pax_headers={"mtime": "1e999980"})), "not a sound"),
+    "a time beyond decimals": (archive(file("f", b"", pax_headers={"mtime": "1e999999"})), "not a sound TAR"),
 }
 
 
+@pytest.mark.timeout(30)  # a few bytes could take minutes
 @pytest.mark.parametrize(("tar", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_is_no_sound_directory_is_refused_and_pins_nothing(
     edge: Edge, data: Path, tar: bytes, message: str
