@@ -25,21 +25,9 @@ from content.unixfs.message import encode as encode_message
 from content.unixfs.profile import Profile
 from durable import Durability
 from tests.blockstore.test_dag import SMALL, SMALL_V0, contents, file_blocks, imported
+from tests.manual_clock import ManualClock
 
 LEASE_S = 100.0
-
-
-class Clock:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def now_s(self) -> float:
-        return self.now
-
-    def tick_s(self) -> float:
-        return self.now
 
 
 def node(number: int, below: list[Cid]) -> Block:
@@ -52,7 +40,7 @@ class SweepMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="sweep-"))
-        self.clock = Clock()
+        self.clock = ManualClock()
         settings_ = StoreSettings(durability=Durability.NONE, lease_s=LEASE_S)
         self.store = Store.open(self.folder / "data", settings_, self.clock)
         self.blocks: list[Block] = []
@@ -152,18 +140,18 @@ TestSweepModel = SweepMachine.TestCase
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+def store(tmp_path: Path, clock: ManualClock) -> Iterator[Store]:
     chosen = StoreSettings(durability=Durability.NONE, lease_s=LEASE_S)
     with Store.open(tmp_path / "data", chosen, clock) as opened:
         yield opened
 
 
-def test_a_pin_accepted_between_mark_and_deletion_keeps_its_blocks(store: Store, clock: Clock) -> None:
+def test_a_pin_accepted_between_mark_and_deletion_keeps_its_blocks(store: Store, clock: ManualClock) -> None:
     leaf = Block.sealed(RAW, b"leaf")
     root = node(1, [leaf.cid])
     store.dag.put([leaf, root])
@@ -184,7 +172,7 @@ def test_a_pin_accepted_between_mark_and_deletion_keeps_its_blocks(store: Store,
     assert sweep.dropped == 0
 
 
-def test_the_bytes_of_swept_blocks_are_freed_with_them(store: Store, clock: Clock) -> None:
+def test_the_bytes_of_swept_blocks_are_freed_with_them(store: Store, clock: ManualClock) -> None:
     store.dag.put([Block.sealed(RAW, bytes([index]) * 1000) for index in range(50)])
     assert store.usage().blobs == 50
     clock.now += 2 * LEASE_S
@@ -193,7 +181,9 @@ def test_the_bytes_of_swept_blocks_are_freed_with_them(store: Store, clock: Cloc
     assert store.usage().bytes_ == 0
 
 
-def test_an_inner_block_that_cannot_be_read_stops_the_sweep_of_blocks(store: Store, clock: Clock) -> None:
+def test_an_inner_block_that_cannot_be_read_stops_the_sweep_of_blocks(
+    store: Store, clock: ManualClock
+) -> None:
     leaf, other = Block.sealed(RAW, b"leaf"), Block.sealed(RAW, b"other")
     root = node(1, [leaf.cid])
     store.dag.put([leaf, other, root])
@@ -214,7 +204,7 @@ def test_an_inner_block_that_cannot_be_read_stops_the_sweep_of_blocks(store: Sto
 
 
 def test_a_leaf_that_could_have_links_and_was_evicted_by_its_hash_does_not_stop_the_sweep(
-    store: Store, clock: Clock
+    store: Store, clock: ManualClock
 ) -> None:
     leaf = Block.sealed(DAG_PB, dag_pb.encode(dag_pb.Node((), encode_message(Message(Kind.FILE, b"leaf")))))
     other = Block.sealed(RAW, b"other")
@@ -232,7 +222,7 @@ def test_a_leaf_that_could_have_links_and_was_evicted_by_its_hash_does_not_stop_
     assert store.dag.read(leaf.cid) == leaf.data
 
 
-def test_what_has_links_under_another_codec_is_no_leaf(store: Store, clock: Clock) -> None:
+def test_what_has_links_under_another_codec_is_no_leaf(store: Store, clock: ManualClock) -> None:
     below = Block.sealed(RAW, b"below")
     text = f'{{"a":{{"/":"{below.cid}"}}'.ljust(ord("{")) + "}"
     block = Block.sealed(DAG_PB, b"\n" + text.encode())  # a tag and a length to one, space to the other
@@ -249,7 +239,7 @@ def test_what_has_links_under_another_codec_is_no_leaf(store: Store, clock: Cloc
     assert store.dag.read(below.cid) == below.data
 
 
-def test_what_an_inline_block_of_a_pinned_dag_links_to_stays(store: Store, clock: Clock) -> None:
+def test_what_an_inline_block_of_a_pinned_dag_links_to_stays(store: Store, clock: ManualClock) -> None:
     leaf = Block.sealed(RAW, b"leaf")
     inline = Cid.v1(DAG_CBOR, multihash.of(IDENTITY, encode([leaf.cid])))
     root = node(1, [inline])
@@ -262,7 +252,7 @@ def test_what_an_inline_block_of_a_pinned_dag_links_to_stays(store: Store, clock
 
 @pytest.mark.parametrize("profile", [SMALL, SMALL_V0], ids=["raw leaves", "dag-pb leaves"])
 def test_one_leaf_that_is_kept_keeps_the_blob_it_lies_in(
-    store: Store, clock: Clock, profile: Profile
+    store: Store, clock: ManualClock, profile: Profile
 ) -> None:
     root, *rest = file_blocks(contents(100_000), profile)
     leaf = rest[-1]

@@ -14,6 +14,7 @@ from blockstore import Durability, Store, StoreSettings
 from runtime.errors import StoreFull
 from tests.blockstore.test_ingest import leaks_here
 from tests.faults.dag_work import DagWork, check_dag, check_holds, check_rows
+from tests.manual_clock import ManualClock
 
 SMALL_MAP = StoreSettings(
     durability=Durability.NONE,
@@ -89,19 +90,6 @@ def test_one_blob_larger_than_the_map_leaves_nothing(tmp_path: Path) -> None:
         assert store.put_bytes(random.Random(9).randbytes(1_000_000)).size_bytes == 1_000_000
 
 
-class Clock:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def now_s(self) -> float:
-        return self.now
-
-    def tick_s(self) -> float:
-        return self.now
-
-
 def fill_with_dags(store: Store, how: str) -> tuple[DagWork, set[int]]:
     """Import or add DAGs until there is no room; returns who did it, and the numbers of those pinned."""
     notes: list[tuple[str, ...]] = []
@@ -127,7 +115,7 @@ def broken(store: Store, numbers: set[int]) -> list[str]:
 def test_a_map_full_of_dags_leaves_every_pinned_one_whole_and_makes_room_again(
     tmp_path: Path, how: str
 ) -> None:
-    clock = Clock()
+    clock = ManualClock()
     with Store.open(tmp_path / "data", SMALL_MAP, clock) as store:
         work, pinned = fill_with_dags(store, how)
         assert broken(store, pinned) == []
@@ -146,7 +134,7 @@ def test_a_map_full_of_dags_leaves_every_pinned_one_whole_and_makes_room_again(
 def test_a_disk_full_of_dags_leaves_every_pinned_one_whole_and_can_be_emptied(
     small_disk: Path, how: str
 ) -> None:
-    clock = Clock()
+    clock = ManualClock()
     with Store.open(small_disk / "data", SMALL_DISK, clock) as store:
         work, pinned = fill_with_dags(store, how)
         assert broken(store, pinned) == []

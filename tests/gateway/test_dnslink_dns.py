@@ -30,6 +30,7 @@ from origins.fetcher import Fetcher
 from origins.meter import OriginMeter
 from origins.settings import OriginSettings
 from runtime.board import SLOT_WORDS
+from tests.manual_clock import ManualClock
 from tests.net import dns_server
 from tests.net.dns_server import Server
 
@@ -41,24 +42,11 @@ TABLE = {
 }
 
 
-class Clock:
-    """Time that passes when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def now_s(self) -> float:
-        return self.now
-
-    def tick_s(self) -> float:
-        return self.now
-
-
 class Asking:
     """A gateway in this process, which asks a DNS server of the test's own."""
 
     def __init__(self, store: Store, tokens: Tokens, server: Server) -> None:
-        self.server, self.clock = server, Clock()
+        self.server, self.clock = server, ManualClock()
         links = DnsLinks({}, self.clock.tick_s)
         names = Names(store.dag, links, self.clock.now_s)
         hosts = Hosts(

@@ -9,28 +9,16 @@ import pytest
 
 from handshake.tokens import Tokens
 from runtime.errors import Forbidden, NotFound, Unauthenticated, UsageError
-
-
-class HandClock:
-    """A clock moved by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000_000.0
-
-    def now_s(self) -> float:
-        return self.seconds
-
-    def tick_s(self) -> float:
-        return self.seconds
+from tests.manual_clock import ManualClock
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock(1_000_000.0)
 
 
 @pytest.fixture
-def tokens(tmp_path: Path, clock: HandClock) -> Iterator[Tokens]:
+def tokens(tmp_path: Path, clock: ManualClock) -> Iterator[Tokens]:
     book = Tokens.open(tmp_path, clock)
     yield book
     book.close()
@@ -104,15 +92,15 @@ def test_a_revoked_token_is_refused_at_once_in_another_open_process(tokens: Toke
     assert tokens.revoke(first.id).revoked_s == first.revoked_s
 
 
-def test_a_token_expires(tokens: Tokens, clock: HandClock) -> None:
-    text = tokens.add("alice", ["put"], expires_s=clock.seconds + 10)
+def test_a_token_expires(tokens: Tokens, clock: ManualClock) -> None:
+    text = tokens.add("alice", ["put"], expires_s=clock.now + 10)
     tokens.principal(text)
-    clock.seconds += 10
+    clock.now += 10
     with pytest.raises(Unauthenticated, match="expired"):
         tokens.principal(text)
 
 
-def test_bad_wishes_are_refused(tokens: Tokens, clock: HandClock) -> None:
+def test_bad_wishes_are_refused(tokens: Tokens, clock: ManualClock) -> None:
     for account in ("", "a b", "../x", "a" * 65, "-x", "a\n"):
         with pytest.raises(UsageError, match="account"):
             tokens.add(account, ["put"])
@@ -120,7 +108,7 @@ def test_bad_wishes_are_refused(tokens: Tokens, clock: HandClock) -> None:
         with pytest.raises(UsageError, match="scope"):
             tokens.add("a", scopes)
     with pytest.raises(UsageError, match="expired"):
-        tokens.add("a", ["put"], expires_s=clock.seconds)
+        tokens.add("a", ["put"], expires_s=clock.now)
     with pytest.raises(UsageError, match="quota"):
         tokens.add("a", ["put"], quota_bytes=-1)
     for identity in ("", "0" * 12, "x" * 600):
@@ -129,11 +117,11 @@ def test_bad_wishes_are_refused(tokens: Tokens, clock: HandClock) -> None:
     assert tokens.list() == []
 
 
-def test_tokens_are_listed_oldest_first_and_survive_reopening(tmp_path: Path, clock: HandClock) -> None:
+def test_tokens_are_listed_oldest_first_and_survive_reopening(tmp_path: Path, clock: ManualClock) -> None:
     book = Tokens.open(tmp_path, clock)
     for name in ("c", "a", "b"):
         book.add(name, ["read"])
-        clock.seconds += 1
+        clock.now += 1
     book.close()
     again = Tokens.open(tmp_path, clock)
     assert [row.account for row in again.list()] == ["c", "a", "b"]

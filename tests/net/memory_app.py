@@ -20,6 +20,7 @@ from net.http1 import Request
 from net.limits import HttpLimits
 from net.server import Listener, serve
 from net.tls import TlsServer
+from tests.manual_clock import ManualClock
 
 PATIENCE_S = 60.0  # how long a test waits for what must come; only a failing test waits so long
 
@@ -39,19 +40,6 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():  # any condition; nobody is there to set an event
             await asyncio.sleep(0)
-
-
-class ManualClock:
-    """A clock that moves only when told."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def now_s(self) -> float:
-        return self.now
-
-    def tick_s(self) -> float:
-        return self.now
 
 
 @dataclass

@@ -9,7 +9,8 @@ import pytest
 from net.access_log import AccessLog, LogSettings, Record, combined_line, json_line
 from net.answer import Answer
 from runtime.errors import UsageError
-from tests.net.memory_app import Bytes, ManualClock, MemoryApp, get, run, served
+from tests.manual_clock import ManualClock
+from tests.net.memory_app import Bytes, MemoryApp, get, run, served
 
 RECORD = Record(
     1_700_000_000.25, "10.0.0.1", None, "GET /a HTTP/1.1", 200, 5, "", "curl/8", 0.00123456, "blob"

@@ -14,28 +14,16 @@ from node.republish import Republisher
 from origins.routers import Routers
 from origins.settings import OriginSettings
 from tests import appliance
+from tests.manual_clock import ManualClock
 
 PATH = "/ipfs/bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 DAY_S = 86_400.0
 
 
-class Clock:
-    """Time that a test moves."""
-
-    def __init__(self) -> None:
-        self.at_s = 1_800_000_000.0
-
-    def now_s(self) -> float:
-        return self.at_s
-
-    def tick_s(self) -> float:
-        return self.at_s
-
-
 class Names:
     """A store with one published name."""
 
-    def __init__(self, data: Path, clock: Clock) -> None:
+    def __init__(self, data: Path, clock: ManualClock) -> None:
         self.clock, self.keys = clock, Keystore(data)
         self.store = Store.open(data, clock=clock)
         self.key = generate(KeyKind.ED25519)
@@ -45,7 +33,7 @@ class Names:
         """As `name publish` leaves it."""
         raw = ipns.create(
             self.key.public, self.key.sign, PATH,
-            sequence=sequence, expires_s=self.clock.at_s + lifetime_s, ttl_s=77,
+            sequence=sequence, expires_s=self.clock.now + lifetime_s, ttl_s=77,
         )  # fmt: skip
         self.store.dag.put_record(self.key.name.multihash, raw)
         self.keys.set_lifetime("site", lifetime_s)
@@ -62,7 +50,7 @@ class Names:
 
 @pytest.fixture
 def names(tmp_path: Path) -> Iterator[Names]:
-    made = Names(tmp_path / "data", Clock())
+    made = Names(tmp_path / "data", ManualClock(1_800_000_000.0))
     with made.store:
         yield made
 
@@ -70,41 +58,41 @@ def names(tmp_path: Path) -> Iterator[Names]:
 def test_a_record_is_renewed_in_the_second_half_of_its_life_and_not_before(names: Names) -> None:
     first = names.publish(2 * DAY_S)
     assert names.round() == 0
-    names.clock.at_s += 0.9 * DAY_S
+    names.clock.now += 0.9 * DAY_S
     assert names.round() == 0
-    names.clock.at_s += 0.2 * DAY_S
+    names.clock.now += 0.2 * DAY_S
     assert names.round() == 1
     renewed = names.record()
     assert (renewed.value, renewed.sequence, renewed.ttl_s) == (first.value, first.sequence, 77)
-    assert renewed.expires_s == names.clock.at_s + 2 * DAY_S
+    assert renewed.expires_s == names.clock.now + 2 * DAY_S
     assert ipns.newer(first, renewed) is renewed
-    assert ipns.verified(names.key.name, renewed.raw, names.clock.at_s) == renewed
+    assert ipns.verified(names.key.name, renewed.raw, names.clock.now) == renewed
     assert names.round() == 0
 
 
 def test_a_record_that_ended_while_no_node_ran_is_renewed_too(names: Names) -> None:
     names.publish(DAY_S)
-    names.clock.at_s += 30 * DAY_S
+    names.clock.now += 30 * DAY_S
     assert names.round() == 1
-    assert names.record().expires_s == names.clock.at_s + DAY_S
+    assert names.record().expires_s == names.clock.now + DAY_S
 
 
 def test_keys_that_published_nothing_and_names_without_keys_are_left_alone(names: Names) -> None:
     names.keys.put("idle", generate(KeyKind.ED25519))
     names.publish(DAY_S)
     names.keys.remove("site")
-    names.clock.at_s += 30 * DAY_S
+    names.clock.now += 30 * DAY_S
     assert names.round() == 0
 
 
 def test_a_round_that_is_told_to_stop_stops(names: Names) -> None:
     names.publish(DAY_S)
-    names.clock.at_s += DAY_S
+    names.clock.now += DAY_S
     assert Republisher(names.store.dag, names.keys, None, names.clock).run(lambda: True) == 0
 
 
 def test_a_newer_record_that_a_router_has_is_taken_and_not_undone(names: Names, tmp_path: Path) -> None:
-    names.clock.at_s = time.time()
+    names.clock.now = time.time()
     with appliance.Node(tmp_path / "router", "--offline") as router:
         routers = Routers(OriginSettings(routers=(router.ready["public"],), allow_nets=("127.0.0.0/8",)))
         token = appliance.token(router.data, "names", "put")

@@ -12,7 +12,8 @@ from net.http1 import Request
 from pinning.api import Extra, PinApi
 from pinning.pins import Pins
 from runtime.errors import Blocked, Unauthenticated
-from tests.net.memory_app import Client, ManualClock, Response, served
+from tests.manual_clock import ManualClock
+from tests.net.memory_app import Client, Response, served
 
 PEER = "12D3KooWGSBxHvrJkLmPTqWyJ6N8bVPrDvFTmjH3BEZHEVzZ9hDR"
 DELEGATE = f"/dns4/edge.example/tcp/443/tls/http/p2p/{PEER}"
