@@ -14,9 +14,9 @@ from typing import Final, Protocol
 
 from blockstore import Store
 from blockstore.origin_book import blob_name
-from blockstore.quarantine import damaged_blobs, damaged_blocks, is_whole
+from blockstore.quarantine import damaged_blobs, damaged_blocks, is_whole, names_within
 from content import names
-from content.cid import RAW, Cid
+from content.cid import DAG_PB, RAW, Cid
 from origins.steps import step
 from runtime.clock import Clock
 from runtime.errors import BlobDamaged, EdgeError, NotFound
@@ -148,11 +148,13 @@ class Healer:
         problem: EdgeError = NotFound("nobody is known who has it", where=names.hex(root))
         for _ in range(_ROUNDS):
             try:
-                blocks = await step(damaged_blocks, self._store, root)
-            except BlobDamaged as error:  # its row is: which blocks it has cannot be told, but it may come
+                named = blocks = await step(damaged_blocks, self._store, root)
+            except BlobDamaged as error:  # its row is: which blocks are lost cannot be told, but it may come
                 problem, blocks = error, []
+                within = await step(names_within, self._store, root)
+                named = [Cid.v1(codec, each) for each in within for codec in (DAG_PB, RAW)]
             if self._check is not None:
-                for cid in (Cid.v1(RAW, blob_name(root)), *blocks):
+                for cid in (Cid.v1(RAW, blob_name(root)), *named):
                     await step(self._check, cid)
             try:
                 for cid in blocks:

@@ -143,20 +143,47 @@ def test_what_does_not_come_back_rests_for_a_minute_then_for_two(damaged: Store)
     assert len(damaged.damage()) == 1
 
 
-def test_a_blob_whose_row_is_damaged_is_asked_for_and_does_not_end_the_look(damaged: Store) -> None:
-    (root,) = (each.hash for each in damaged.list())
+def spoil_row(store: Store) -> None:
+    """Damage the row of the largest blob."""
+    root = max(store.list(), key=lambda each: each.size_bytes).hash
 
     def spoil(txn: Txn) -> None:
-        blobs = damaged.backing.catalog.blobs
+        blobs = store.backing.catalog.blobs
         value = bytearray(txn.get(root, db=blobs) or b"")
         value[-1] ^= 1
         txn.put(root, bytes(value), db=blobs)
 
-    damaged.backing.writer.run(index=spoil)
+    store.backing.writer.run(index=spoil)
+
+
+def test_a_blob_whose_row_is_damaged_is_asked_for_and_does_not_end_the_look(damaged: Store) -> None:
+    spoil_row(damaged)
     nobody, counted = Nobody(), words()
     assert asyncio.run(Healer(damaged, nobody, HandClock(), counted, 60.0).look()) == 0
     assert nobody.asked == 1
     assert counted[word("fleek_heals_total", ("outcome", "failed"))] == 1
+
+
+def test_a_denied_file_is_not_asked_for_where_the_row_of_its_blob_is_damaged(tmp_path: Path) -> None:
+    content = random.Random(6).randbytes(1_500_000)
+    cid, _, _ = directory_of(content)
+    with Store.open(tmp_path / "data") as store:
+        rebuild = Rebuild(store, cid, [UNIXFS_V1_2025])
+        rebuild.write(content)
+        rebuild.finish()
+    flip(tmp_path / "data", content[1000:1040])
+
+    def check(asked: Cid) -> None:
+        if asked.multihash == cid.multihash:
+            raise Blocked("denied", where=asked.text())
+
+    with Store.open(tmp_path / "data") as store:
+        for _ in store.scrub_steps():
+            pass
+        spoil_row(store)
+        nobody = Nobody()
+        assert asyncio.run(Healer(store, nobody, HandClock(), words(), 60.0, check).look()) == 0
+        assert nobody.asked == 0
 
 
 def test_what_is_denied_is_not_asked_for(damaged: Store) -> None:
